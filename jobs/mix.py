@@ -1,0 +1,6 @@
+"""spark-submit entry of the stage mix: jobs/mix.py RECIPE --workspace DIR [section.key=value ...]."""
+
+from clickweave.jobkit.cli import stage_job
+
+if __name__ == "__main__":
+    stage_job("mix")

@@ -1,0 +1,194 @@
+"""From files and overrides to one checked Recipe. Nothing here starts Spark or imports torch or pyspark."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError
+
+from clickweave.config import stages
+from clickweave.config.base import Section
+from clickweave.config.log import SchemaConfig, SourceConfig
+from clickweave.config.variants import Variants, split_section
+from clickweave.config.yaml_subset import parse_yaml
+from clickweave.errors import ConfigError
+
+PROFILES = ("local", "cluster")
+
+
+class Recipe(Section):
+    """Everything one run is told."""
+
+    dataset: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="name of the dataset that is published")
+    terms: str | None = Field(None, description="source and licence of the log; the data card carries it")
+    source: SourceConfig
+    log: SchemaConfig = Field(alias="schema")
+    ingest: stages.IngestConfig = stages.IngestConfig()
+    split: stages.SplitConfig = stages.SplitConfig()
+    augment: stages.AugmentConfig = stages.AugmentConfig()
+    encode: stages.EncodeConfig = stages.EncodeConfig()
+    train: stages.TrainConfig = stages.TrainConfig()
+    sample: stages.SampleConfig = stages.SampleConfig()
+    align: stages.AlignConfig = stages.AlignConfig()
+    mix: stages.MixConfig = stages.MixConfig()
+    evaluate: stages.EvaluateConfig = stages.EvaluateConfig()
+    publish: stages.PublishConfig = stages.PublishConfig()
+    spark: stages.SparkConfig = stages.SparkConfig()
+
+
+def load_recipe(path: str, variants: Variants, *, profile: str | None = None, overrides: list[str] | None = None) -> Recipe:
+    """Reads a recipe over its profile, applies `section.key=value` overrides and checks everything.
+
+    Raises:
+        ConfigError: a file is missing, is not safe YAML, or holds an unknown key or a bad value; one line.
+    """
+    merged: dict[str, Any] = {}
+    if profile is not None:
+        merged = _read_yaml(_profile_path(profile))
+    merged = _merge(merged, _read_yaml(Path(path)))
+    for override in overrides or []:
+        merged = _merge(merged, _parse_override(override))
+    try:
+        return check_recipe(merged, variants)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def check_recipe(raw: dict[str, Any], variants: Variants) -> Recipe:
+    """A Recipe from plain data; variants' own parameters (operators, generator, strategy) are checked with it.
+
+    Raises:
+        ConfigError: with the first problem in one line.
+    """
+    sections = {name: value for name, value in raw.items() if value is not None}
+    for name, split in (("augment", _operators), ("train", _generator), ("mix", _strategy)):
+        sections[name] = _checked(name, split, sections.get(name, {}), variants)
+    recipe: Recipe = _validate(Recipe, sections, "")
+    _check_meaning(recipe)
+    return recipe
+
+
+def _checked(name: str, split: Callable[[dict[str, Any], Variants], dict[str, Any]], section: Any, variants: Variants) -> Any:
+    if not isinstance(section, dict):
+        raise ConfigError(f"{name}: must be a mapping, got {section!r}")
+    return split(dict(section), variants)
+
+
+def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
+    listed = section.get("operators", [])
+    if not isinstance(listed, list | tuple):
+        raise ConfigError(f"augment.operators: must be a list, got {listed!r}")
+    built = []
+    for number, entry in enumerate(listed):
+        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+            raise ConfigError(f"augment.operators[{number}]: must be a mapping with a name, got {entry!r}")
+        params = variants.operator(entry["name"])
+        built.append(_validate(params, entry, f"augment.operators[{number}]"))
+    return {**section, "operators": tuple(built)}
+
+
+def _generator(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
+    params = variants.generator(str(section.get("generator", stages.TrainConfig().generator)))
+    own, others = split_section(section, stages.TrainConfig, params)
+    return {**own, "model": _validate(params, others, "train")}
+
+
+def _strategy(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
+    params = variants.strategy(str(section.get("strategy", stages.MixConfig().strategy)))
+    own, others = split_section(section, stages.MixConfig, params)
+    return {**own, "how": _validate(params, others, "mix")}
+
+
+def _check_meaning(recipe: Recipe) -> None:
+    """What no single section can know."""
+    log = recipe.log
+    by = recipe.split.by
+    if (by == "user" and log.user is None) or (by == "session" and log.session is None):
+        raise ConfigError(f"split.by is {by!r}, but schema.{by} names no column; map it or choose another split")
+    if recipe.split.test_share > 0 and log.event_time is None:
+        raise ConfigError("split.test_share needs schema.event_time")
+    known = {"feature_" + name for name in log.event_features} | {"position", "propensity"}
+    for operator in recipe.augment.operators:
+        check = getattr(operator, "check", None)
+        if check is not None:
+            check(log, known)
+    unknown = set(recipe.evaluate.gates) - set(GATE_ROWS)
+    if unknown:
+        raise ConfigError(f"evaluate.gates: unknown row {sorted(unknown)[0]!r}; rows are {', '.join(GATE_ROWS)}")
+
+
+GATE_ROWS = ("F1", "F3", "F4", "F7", "F8", "U1", "U3", "P1")
+
+
+def _validate(model: type[BaseModel], raw: dict[str, Any], where: str) -> Any:
+    try:
+        return model.model_validate(raw)
+    except ValidationError as error:
+        raise ConfigError(explain(error, model, where)) from None
+
+
+def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
+    """The first problem of a pydantic error in one line, with the nearest known key for a misspelt one."""
+    first = error.errors()[0]
+    path = [str(part) for part in first["loc"] if not str(part)[:1].isupper()]
+    place = ".".join([where, *path] if where else path) or "recipe"
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(path[-1], _known_keys(model, path[:-1]), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else "; `clickweave describe --defaults` lists all keys"
+        return f"unknown key {place!r}{hint}"
+    if first["type"] == "missing":
+        return f"{place!r} is missing"
+    return f"{place} = {first['input']!r}: {first['msg'].removeprefix('Value error, ')}"
+
+
+def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    for part in path:
+        fields = {field.alias or name: field for name, field in model.model_fields.items()}
+        inner = fields[part].annotation if part in fields else None
+        nested = [kind for kind in (inner, *getattr(inner, "__args__", ())) if isinstance(kind, type)]
+        nested = [kind for kind in nested if issubclass(kind, BaseModel)]
+        if not nested:
+            return []
+        model = nested[0]
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise ConfigError(f"{path}: no such file")
+    try:
+        return parse_yaml(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
+
+
+def _profile_path(profile: str) -> Path:
+    if profile not in PROFILES:
+        raise ConfigError(f"profile {profile!r} is unknown; there are {', '.join(PROFILES)}")
+    inside = Path("conf", "profiles", f"{profile}.yaml")
+    return inside if inside.is_file() else Path(__file__).parents[3] / inside
+
+
+def _parse_override(text: str) -> dict[str, Any]:
+    key, equals, value = text.partition("=")
+    parts = key.strip().split(".")
+    if not equals or not all(parts):
+        raise ConfigError(f"argument {text!r} is not of the form section.key=value")
+    try:
+        parsed: Any = parse_yaml(f"value: {value}")["value"]
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f"argument {text!r}: {' '.join(str(error).split())}") from None
+    for part in reversed(parts):
+        parsed = {part: parsed}
+    return dict(parsed)
+
+
+def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """`over` wins; mappings merge key by key, everything else is replaced."""
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged

@@ -1,0 +1,115 @@
+"""Recipe sections of the nine stages that need one, with units, ranges and meanings. Defaults stand here only."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field, SerializeAsAny, StrictFloat, StrictInt
+
+from clickweave.config.base import Duration, Section
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Variant = SerializeAsAny[BaseModel]
+
+
+class IngestConfig(Section):
+    """Reading and checking the raw log."""
+
+    duplicates: Literal["drop", "keep"] = Field("drop", description="equal rows; keep where the entity is the row")
+    unknown_keys: Literal["quarantine", "keep"] = Field(
+        "quarantine", description="events whose item or user is not in a side table that the recipe names"
+    )
+    max_quarantine_share: Share = Field(0.1, description="above this share of bad rows ingest stops (exit 3)")
+    earliest: str = Field("1970-01-01", description="event times before this UTC date are bad")
+    latest: str = Field("2100-01-01", description="event times from this UTC date on are bad")
+
+
+class SplitConfig(Section):
+    """What is held out, before anything is fitted."""
+
+    by: Literal["user", "session", "row"] | None = Field(None, description="null: the entity of the log")
+    holdout_share: Share = Field(0.2, description="share of entities that only evaluate sees")
+    reference_share: Share = Field(0.1, description="share of train's entities that generators do not fit")
+    test_share: Share = Field(0.0, description="last share of train's time that only evaluate sees (part future)")
+    seed: int = 0
+
+
+class AugmentConfig(Section):
+    """Rewrites of real rows; each operator runs on real/train, side by side."""
+
+    operators: tuple[Variant, ...] = Field((), description="[{name: crop, share: 0.2, ...}]; see the operators below")
+    seed: int = 0
+
+
+class EncodeConfig(Section):
+    """The codec that turns rows into codes, and the shards that ranks read."""
+
+    num_bins: int = Field(64, ge=2, le=4096, description="quantile bins per numeric or time column")
+    max_values: int = Field(20_000, ge=1, description="kept values per column; the rest becomes the rare code")
+    min_users: int = Field(5, ge=1, description="k: attribute and query values backed by fewer users become rare")
+    validation_share: Share = Field(0.1, description="share of rows that measures the validation loss")
+    row_group_rows: int = Field(65_536, ge=1, description="upper bound of rows in one row group")
+    seed: int = 0
+
+
+class TrainConfig(Section):
+    """Training of a generator by Horovod ranks. The generator's own parameters stand beside these."""
+
+    generator: str = Field("vae", description="vae; journey, autoregressive and gan are not built yet")
+    epochs: int = Field(12, ge=1)
+    batch_size: int = Field(512, ge=1, description="rows per step over all ranks together")
+    learning_rate: float = Field(2e-3, gt=0)
+    weight_decay: float = Field(1e-5, ge=0)
+    clip_norm: float = Field(5.0, gt=0, description="gradients are scaled down to this L2 norm")
+    patience: int = Field(4, ge=1, description="epochs without a better validation loss before training stops")
+    ranks: int | None = Field(None, ge=1, description="null: one per slot of the cluster, at most 8")
+    launcher: Literal["horovod_spark", "horovod_run", "in_process"] = "horovod_spark"
+    hosts: str | None = Field(None, description="horovod_run: host1:slots,host2:slots; null: this host")
+    threads: int = Field(1, ge=1, description="torch threads per rank")
+    start_timeout: Duration = Field("120s", validate_default=True, description="ranks must be up by then")
+    stall_timeout: Duration = Field("180s", validate_default=True, description="a rank missing this long ends the run")
+    seed: int = 0
+    model: Variant | None = Field(None, exclude_if=lambda model: model is None)
+
+
+class SampleConfig(Section):
+    """Drawing rows from the trained generator."""
+
+    entities: Annotated[StrictInt | StrictFloat, Field(ge=0)] = Field(
+        1.0, description="with a point a multiple of real/train's rows (1.0 = as many); a whole number is a number of rows"
+    )
+    block_rows: int = Field(4096, ge=1, description="rows that share one seed; part of what the seed means")
+    temperature: float = Field(1.0, gt=0, description="below 1 sharper, above 1 flatter draws of codes")
+    seed: int = 0
+
+
+class AlignConfig(Section):
+    """Fitting generated rows to the real table. Nothing to set yet."""
+
+
+class MixConfig(Section):
+    """Joining real, augmented and synthetic rows. The strategy's own parameters stand beside these."""
+
+    strategy: str = Field("share", description="share | concat")
+    seed: int = 0
+    how: Variant | None = Field(None, exclude_if=lambda how: how is None)
+
+
+class EvaluateConfig(Section):
+    """Judging the result against the holdout."""
+
+    sample_rows: int = Field(20_000, ge=100, description="most rows a side that reach the driver; seeded")
+    utility_seeds: int = Field(5, ge=1, description="trainings per arm")
+    gates: dict[str, Literal["block", "grade"]] = Field({}, description="row of the report -> block or grade")
+    seed: int = 0
+
+
+class PublishConfig(Section):
+    """The dataset version. Nothing to set yet."""
+
+
+class SparkConfig(Section):
+    """The session; under spark-submit, what spark-submit says wins."""
+
+    master: str | None = Field(None, description="null: local[*], or what spark-submit says")
+    driver_memory: str = Field("2g", description="of the JVM; counts only where clickweave starts it")
+    shuffle_partitions: int = Field(8, ge=1, description="start value; adaptive execution joins small ones")
+    conf: dict[str, Any] = Field({}, description="further Spark settings")

@@ -1,0 +1,49 @@
+"""The data card that lies beside a published version."""
+
+from typing import Any
+
+from clickweave.config.load import Recipe
+from clickweave.contracts.tables import ORIGINS
+from clickweave.evaluation.render import bound, figure
+
+
+def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any]) -> str:
+    """Markdown: source and terms, what is in it by origin, how it was judged, what it is for and not for.
+
+    Args:
+        counts: rows of the mixed table by origin.
+    """
+    rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
+    verdicts = "\n".join(
+        f"| {row['id']} | {row['name']} | {figure(row['score'], row['unit'])} | {bound(row, 'gate')} | {row['grade']} |"
+        for row in report["rows"]
+    )
+    operators = ", ".join(op.model_dump()["name"] for op in recipe.augment.operators) or "none"
+    return f"""# Data card: {recipe.dataset}
+
+{report["verdict"]["sentence"]}
+
+## Source and terms
+- Events: `{recipe.source.events.path}`
+- Terms: {recipe.terms or "not stated in the recipe; ask the owner of the log before sharing"}
+
+## What is in it
+| origin | rows |
+|---|---|
+{rows}
+
+Augmentation: {operators}. Generator: {recipe.train.generator}. Mix: {recipe.mix.strategy}. Each row says in `origin`,
+`op` and `parent_id` where it came from. Users of generated rows have new ids, but re-enact real users of the training part
+with their attributes; this mix also holds real rows. Neither is anonymous: share it only with whom the log may be shared.
+
+## How it was judged
+| row | what | value | gate | grade |
+|---|---|---|---|---|
+{verdicts}
+
+Held-out entities are in none of these rows. Full figures: report.json and report.html.
+
+## Use
+For training recommenders, search rankers and click models on this platform. Not for statistics about people, and not as
+a test set: measure on real held-out data (`clickweave export --table holdout`).
+"""

@@ -1,0 +1,146 @@
+"""Rows of the verdict table: a figure, its ceiling and controls, and what the gates make of it.
+
+green: meets the target. amber: meets the gate. red: misses the gate. na: cannot be said, with the reason in the note.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+Grade = Literal["green", "amber", "red", "na"]
+BLOCKING_IDS = ("F8", "P1", "U3")  # broken hard rules, leaks and measured harm refuse a publication by default
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What a figure must reach. `better` says which way; `unit` how it is printed (share, auc or number)."""
+
+    id: str
+    name: str
+    better: Literal["high", "low"]
+    gate: float
+    target: float
+    unit: Literal["share", "auc", "number"]
+    about: str
+
+    def grade(self, score: float) -> Grade:
+        """The colour of a figure."""
+        sign = 1.0 if self.better == "high" else -1.0
+        if sign * score >= sign * self.target:
+            return "green"
+        return "amber" if sign * score >= sign * self.gate else "red"
+
+
+GATES = {
+    gate.name: gate
+    for gate in (
+        Gate("F1", "column shapes", "high", 0.97, 0.99, "share", "1 - TV or 1 - KS against H, mean, over that of T"),
+        Gate("F3", "column pairs", "high", 0.985, 0.997, "share", "1 - TV of 2-d histograms against H, over that of T"),
+        Gate("F4", "classifier on rows", "low", 0.05, 0.01, "auc", "AUC of telling S from H, minus that of T from H"),
+        Gate("F7", "label rate", "low", 0.02, 0.005, "share", "relative error against T over all rows"),
+        Gate("F7", "label rate by position", "low", 0.05, 0.02, "share", "relative error, weighted by position"),
+        Gate("F7", "position curve", "low", 0.05, 0.02, "share", "largest error of the curve, in units of its peak"),
+        Gate("F8", "hard rules", "high", 1.0, 1.0, "share", "rows that break no rule"),
+        Gate("U1", "train on S, test on H", "high", 0.95, 0.99, "share", "(AUC of S - 0.5) / (AUC of T - 0.5)"),
+        Gate("U3", "uplift of the mixed set", "high", -0.0005, 0.0, "auc", "lower end of the interval of the AUC gain"),
+        Gate("P1", "copied rows", "low", 2.0, 0.0, "number", "share that stands in T, above H's, in standard errors"),
+        Gate("P1", "copied 5-grams", "low", 2.0, 0.0, "number", "5 items in a row that one T user owns, above H's, in s.e."),
+        Gate("P1", "copied rows, any time", "low", 2.0, 0.0, "number", "patterns that one T user owns, above H's, in s.e."),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the verdict table.
+
+    Attributes:
+        value: the figure for S. ceiling: the same for real rows. score: what is held against the gate.
+        controls: scores of `bootstrap` and `independent`, as far as they can be measured.
+        interval: 95 % interval of the score, where one is measured.
+        blocks: whether red refuses a publication. refuses: whether it does now.
+    """
+
+    id: str
+    name: str
+    value: float | None
+    ceiling: float | None
+    score: float | None
+    controls: dict[str, float | None]
+    grade: Grade
+    note: str = ""
+    interval: tuple[float, float] | None = None
+    blocks: bool = False
+    refuses: bool = False
+    gate: float = 0.0
+    target: float = 0.0
+    better: str = "high"
+    unit: str = "share"
+    about: str = ""
+    control_grades: dict[str, Grade] = field(default_factory=dict)
+
+
+def judged(
+    name: str,
+    score: float,
+    *,
+    value: float | None = None,
+    ceiling: float | None = None,
+    controls: Mapping[str, float | None] | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> Row:
+    """The row of a measured figure, graded by its gate; `value` is the score where it is not given."""
+    gate = GATES[name]
+    measured = dict(controls or {})
+    grades: dict[str, Grade] = {key: gate.grade(figure) for key, figure in measured.items() if figure is not None}
+    shown = score if value is None else value
+    row = Row(gate.id, name, shown, ceiling, score, measured, gate.grade(score), note, interval)
+    return replace(_described(row, gate), control_grades=grades)
+
+
+def not_applicable(name: str, reason: str, *, ceiling: float | None = None) -> Row:
+    """The row of a figure that cannot be said, and why."""
+    gate = GATES[name]
+    return _described(Row(gate.id, name, None, ceiling, None, {}, "na", f"not applicable: {reason}"), gate)
+
+
+def _described(row: Row, gate: Gate) -> Row:
+    return replace(
+        row, gate=gate.gate, target=gate.target, better=gate.better, unit=gate.unit, about=gate.about
+    )
+
+
+def apply_policy(rows: list[Row], overrides: Mapping[str, str], *, graded_only: frozenset[str] = frozenset()) -> list[Row]:
+    """Rows with `blocks` and `refuses` set, from the default blocking set and the recipe's `evaluate.gates`.
+
+    A red row of a blocking id refuses. By default U3 refuses only on measured harm (interval wholly below zero), and
+    the names in `graded_only` never do; a recipe that says `block` for the id makes any red row of it refuse.
+    """
+    decided = []
+    for row in rows:
+        override = overrides.get(row.id)
+        by_default = row.id in BLOCKING_IDS and row.name not in graded_only
+        blocks = override == "block" or (override is None and by_default)
+        bad = row.grade == "red"
+        if row.id == "U3" and override is None:
+            bad = row.interval is not None and row.interval[1] < 0
+        decided.append(replace(row, blocks=blocks, refuses=blocks and bad))
+    return decided
+
+
+def as_json(row: Row) -> dict[str, Any]:
+    """The row as plain JSON."""
+    return asdict(row)
+
+
+def blocking_failures(report: Mapping[str, Any]) -> list[str]:
+    """One line with the failing numbers per row that refuses a publication; empty where nothing does."""
+    return [_failure(row) for row in report["rows"] if row["refuses"]]
+
+
+def _failure(row: Mapping[str, Any]) -> str:
+    sign = ">=" if row["better"] == "high" else "<="
+    ceiling = "" if row["ceiling"] is None else f", real rows {row['ceiling']:.4g}"
+    note = f" ({row['note']})" if row["note"] else ""
+    return f"{row['id']} {row['name']}: {row['score']:.4g}, must be {sign} {row['gate']:g}{ceiling}{note}"

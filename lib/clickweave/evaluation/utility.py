@@ -1,0 +1,156 @@
+"""U1 and U3: what is a model worth that was trained on these rows? Tested on H, users that no arm has seen.
+
+Arms: `real` (T), `synthetic` (S), `bootstrap` and `independent` (the controls), `mixed` (T and the mixed set's extra
+rows) and `repeated` (T and as many rows of T again). All but the last two have the same number of rows; every arm
+takes the same number of trees. U1 after Esteban et al. 2017 (train on synthetic, test on real).
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from clickweave.config.log import SchemaConfig
+from clickweave.evaluation.ctr import ctr_judge, fit_and_score, weighted_auc
+from clickweave.evaluation.gates import Row, judged, not_applicable
+from clickweave.evaluation.samples import Samples, bootstrap_copy, independent_columns, take
+
+NUM_REPLICATES = 200  # of the bootstrap over users of H
+MIN_POSITIVES = 100
+U1, U3 = "train on S, test on H", "uplift of the mixed set"
+
+
+@dataclass(frozen=True)
+class Target:
+    """A row is a click where its label is at least `level`; `reason` says why there is none."""
+
+    level: int | None
+    reason: str = ""
+
+    def of(self, frame: pd.DataFrame) -> np.ndarray:
+        return (frame["label"].to_numpy(dtype=float) >= float(self.level or 0)).astype(np.int64)
+
+
+def choose_target(train_reached: dict[int, int], train_rows: int, holdout: pd.DataFrame) -> Target:
+    """The strongest level with at least 100 positives in all of T that not every row reaches."""
+    for level in sorted(train_reached, reverse=True):
+        if MIN_POSITIVES <= train_reached[level] < train_rows:
+            clicked = (holdout["label"] >= level).to_numpy()
+            if len(clicked) and clicked.any() and not clicked.all():
+                return Target(level)
+    if train_rows and all(count == train_rows for count in train_reached.values()):
+        return Target(None, "every row is a positive, there is nothing to tell it from")
+    return Target(None, f"no label has both {MIN_POSITIVES} positives and negatives")
+
+
+def judge_utility(
+    samples: Samples, schema: SchemaConfig, target: Target, extra_per_real: float, num_seeds: int
+) -> tuple[list[Row], dict[str, Any]]:
+    """U1, U3 and per arm AUC, logloss and calibration (predicted over observed clicks; 1 is right).
+
+    Cost: at most 6 arms x `num_seeds` trainings of 120 trees on at most 2 x `sample_rows` rows.
+    """
+    if target.level is None:
+        return [not_applicable(U1, target.reason), not_applicable(U3, target.reason)], {"arms": {}}
+    arms = _arms(samples, extra_per_real)
+    test = take(samples.holdout, len(samples.holdout))
+    clicked = target.of(test)
+    judge = ctr_judge(schema, samples.train)
+    scores = {
+        name: [fit_and_score(judge, arm, target.of(arm), test, _weights(name, arm), seed) for seed in range(num_seeds)]
+        for name, arm in arms.items()
+    }
+    draws = _bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed)
+    table = {
+        name: {
+            "rows": len(arms[name]),
+            "auc": float(np.mean([weighted_auc(s, clicked, np.ones(len(s))) for s in scores[name]])),
+            "auc_interval": _interval(draws[name]),
+            "logloss": float(np.mean([_logloss(s, clicked) for s in scores[name]])),
+            "calibration": float(np.mean([s.mean() for s in scores[name]]) / clicked.mean()),
+        }
+        for name in arms
+    }
+    detail = {"arms": table, "level": target.level, "test_rows": len(test), "seeds": num_seeds}
+    return [_judge_tstr(table, draws), _judge_uplift(table, draws)], detail
+
+
+def _arms(samples: Samples, extra_per_real: float) -> dict[str, pd.DataFrame]:
+    """Name -> training rows."""
+    seed = samples.seed
+    rows = min(len(samples.train), len(samples.synthetic)) if len(samples.synthetic) else len(samples.train)
+    real = take(samples.train, rows)
+    arms = {"real": real, "bootstrap": bootstrap_copy(real, rows, seed), "independent": independent_columns(real, seed)}
+    if len(samples.synthetic):
+        arms["synthetic"] = take(samples.synthetic, rows)
+    num_extra = min(len(samples.extra), round(rows * extra_per_real))
+    if num_extra:
+        extra = take(samples.extra, num_extra)
+        arms["mixed"] = pd.concat([real, extra], ignore_index=True)
+        arms["repeated"] = pd.concat([real, bootstrap_copy(real, num_extra, seed + 1)], ignore_index=True)
+    return arms
+
+
+def _weights(name: str, arm: pd.DataFrame) -> np.ndarray:
+    """Training weights: those of the mixed set where it is the arm, else 1."""
+    return arm["weight"].fillna(1.0).to_numpy(dtype=float) if name == "mixed" else np.ones(len(arm))
+
+
+def _bootstrap_aucs(
+    scores: dict[str, list[np.ndarray]], clicked: np.ndarray, entities: pd.Series, seed: int
+) -> dict[str, np.ndarray]:
+    """Per arm (NUM_REPLICATES,) AUCs, each of H's users drawn with replacement and of one of the seeds.
+
+    All arms share users and seed of a replicate, so that differences are paired.
+    """
+    generator = np.random.default_rng([seed, 5])
+    codes, names = pd.factorize(entities.fillna(""), sort=True)
+    aucs: dict[str, list[float]] = {name: [] for name in scores}
+    for _ in range(NUM_REPLICATES):
+        weights = np.bincount(generator.integers(0, len(names), len(names)), minlength=len(names))[codes].astype(float)
+        pick = int(generator.integers(0, len(next(iter(scores.values())))))
+        for name, runs in scores.items():
+            aucs[name].append(weighted_auc(runs[pick], clicked, weights))
+    return {name: np.array(values) for name, values in aucs.items()}
+
+
+def _judge_tstr(table: dict[str, dict[str, Any]], draws: dict[str, np.ndarray]) -> Row:
+    ceiling = table["real"]["auc"]
+    if table["real"]["auc_interval"][0] <= 0.5:
+        return not_applicable(U1, f"real rows teach nothing either (AUC {ceiling:.3f})", ceiling=ceiling)
+    if "synthetic" not in table:
+        return not_applicable(U1, "no synthetic rows", ceiling=ceiling)
+    ratios = {name: (row["auc"] - 0.5) / (ceiling - 0.5) for name, row in table.items()}
+    floor = np.maximum(draws["real"] - 0.5, 1e-9)
+    return judged(
+        U1,
+        ratios["synthetic"],
+        value=table["synthetic"]["auc"],
+        ceiling=ceiling,
+        controls={name: ratios[name] for name in ("bootstrap", "independent")},
+        interval=_interval((draws["synthetic"] - 0.5) / floor),
+        note="judged as share of what real rows teach",
+    )
+
+
+def _judge_uplift(table: dict[str, dict[str, Any]], draws: dict[str, np.ndarray]) -> Row:
+    if "mixed" not in table:
+        return not_applicable(U3, "the mixed set holds real rows alone", ceiling=table["real"]["auc"])
+    best = max(("real", "repeated"), key=lambda name: table[name]["auc"])
+    gain = table["mixed"]["auc"] - table[best]["auc"]
+    low, high = _interval(draws["mixed"] - draws[best])
+    said = "harm" if high < 0 else ("uplift" if low > 0 else "no measurable uplift")
+    note = f"{said}: {gain:+.4f} AUC over {best} rows"
+    ceiling = table[best]["auc"]
+    return judged(U3, low, value=table["mixed"]["auc"], ceiling=ceiling, interval=(low, high), note=note)
+
+
+def _interval(values: np.ndarray) -> tuple[float, float]:
+    low, high = np.quantile(values, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def _logloss(score: np.ndarray, clicked: np.ndarray) -> float:
+    kept = np.clip(score, 1e-6, 1 - 1e-6)
+    return float(-np.mean(clicked * np.log(kept) + (1 - clicked) * np.log(1 - kept)))

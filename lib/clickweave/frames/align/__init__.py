@@ -1,0 +1,1 @@
+"""Fitting generated rows to the real table: keys, time, sessions, attributes."""

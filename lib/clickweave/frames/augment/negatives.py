@@ -1,0 +1,91 @@
+"""negatives: unclicked rows for CTR models. Items drawn by popularity^alpha, never one that the entity touched.
+
+Popularity-smoothed negative sampling after Mikolov et al. 2013 (alpha 0.75).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from clickweave.config.base import Section
+from clickweave.config.log import SchemaConfig
+from clickweave.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CELLS = 65_536  # the unit interval in cells, so that "which item does this draw hit" is an equi-join
+TRIES = 4  # draws per wanted negative; the first that the entity did not click counts
+
+CHANGES_ITEM = True  # whether item attributes must be joined anew
+
+
+class Params(Section):
+    """Parameters of `negatives`."""
+
+    name: Literal["negatives"] = "negatives"
+    ratio: float = Field(0.5, ge=0, le=20, description="negatives wanted per positive row")
+    alpha: float = Field(0.75, ge=0, le=1, description="exponent on item popularity; 0 draws items evenly")
+
+    def check(self, log: SchemaConfig, known: set[str]) -> None:
+        """Raises ConfigError where the log has no items."""
+        if log.item is None:
+            raise ConfigError("augment operator negatives needs schema.item")
+
+
+def fit(train: DataFrame, params: Params, log: SchemaConfig) -> None:
+    """Nothing to fit: the item distribution stays in Spark, so that a million items cost the driver nothing."""
+
+
+def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+    """About `ratio` rows per positive row (label >= 1), with label 0 and another item; the context is the parent's.
+
+    Slate, propensity and the raw value under a threshold label are null, since nobody was shown this row. Fewer rows
+    come out where an entity clicked nearly everything. Shuffles: items, clicked pairs, wanted rows (once each).
+    """
+    from pyspark.sql import functions as F
+
+    from clickweave.frames.draws import row_key, unit_draw
+    from clickweave.frames.source_rows import threshold_feature
+
+    positives = train.where((F.col("label") >= 1) & F.col("item_id").isNotNull())
+    extra = unit_draw("row_id", salt="negatives count", seed=seed) < params.ratio % 1.0
+    wanted = F.sequence(F.lit(0), F.lit(int(params.ratio)) + extra.cast("int"))
+    numbered = positives.withColumn("_wanted", F.explode(F.slice(wanted, 2, F.size(wanted))))
+    tries = numbered.select("row_id", "entity_id", "_wanted", F.explode(F.sequence(F.lit(1), F.lit(TRIES))).alias("_try"))
+    draws = tries.withColumn("_draw", unit_draw("row_id", "_wanted", "_try", salt="negatives item", seed=seed))
+    hits = draws.withColumn("_cell", F.floor(F.col("_draw") * CELLS)).join(_item_spans(positives, params.alpha), "_cell")
+    hits = hits.where((F.col("_draw") >= F.col("_from")) & (F.col("_draw") < F.col("_to")))
+    clicked = positives.select("entity_id", F.col("item_id").alias("_item")).distinct()
+    unclicked = hits.join(clicked, ["entity_id", "_item"], "left_anti")
+    first = unclicked.groupBy("row_id", "_wanted").agg(F.min_by("_item", "_try").alias("_item"))
+    emptied = {name: F.lit(None) for name in ("slate_id", "propensity")}
+    emptied |= {threshold_feature(log, threshold): F.lit(None) for threshold in log.thresholds.values()}
+    rows = numbered.join(first, ["row_id", "_wanted"]).withColumn("parent_id", F.col("row_id"))
+    made = rows.withColumns(
+        {name: value.cast(train.schema[name].dataType) for name, value in emptied.items()}
+        | {"item_id": F.col("_item"), "label": F.lit(0).cast("bigint")}
+        | {"row_id": row_key("row_id", "_wanted", salt=f"negatives {seed}")}
+    )
+    return made.select(*train.columns)
+
+
+def _item_spans(positives: DataFrame, alpha: float) -> DataFrame:
+    """One row per item and cell that the item's span [_from, _to) of the unit interval touches.
+
+    Spans are proportional to count^alpha and lie in the order of item_id; the last one ends at 1.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    weights = positives.groupBy(F.col("item_id").alias("_item")).count().withColumn("_w", F.pow("count", F.lit(alpha)))
+    in_order = Window.orderBy("_item")
+    everything = in_order.rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
+    share_to = F.sum("_w").over(in_order) / F.sum("_w").over(everything)
+    last = F.lead("_item").over(in_order).isNull()
+    spans = weights.select("_item", F.when(last, 1.0).otherwise(share_to).alias("_to"))
+    spans = spans.withColumn("_from", F.coalesce(F.lag("_to").over(in_order), F.lit(0.0)))
+    last_cell = F.least(F.floor(F.col("_to") * CELLS), F.lit(CELLS - 1))
+    return spans.withColumn("_cell", F.explode(F.sequence(F.floor(F.col("_from") * CELLS), last_cell)))

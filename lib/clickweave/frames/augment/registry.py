@@ -1,0 +1,41 @@
+"""Augment operators by name. A module gives `Params` (pydantic), `fit` and `apply`; it is imported on first use.
+
+    fit(train, params, log) -> frozen dataclass or None     the one place with an action (law 14)
+    apply(train, fitted, params, log, seed) -> DataFrame    new rows in canonical columns, with op and parent_id
+
+`apply` keeps the columns of its input; `source` is still the parent's and is rebuilt by the stage.
+"""
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from clickweave.config.base import Section
+from clickweave.config.variants import unknown_variant
+
+OPERATORS = ("scale", "crop", "negatives")
+
+
+class Operator(Protocol):
+    """What an operator's module offers."""
+
+    Params: type[Section]
+    CHANGES_ITEM: bool
+    fit: Callable[..., Any]
+    apply: Callable[..., Any]
+
+
+def operator(name: str) -> Operator:
+    """The module of an operator.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in OPERATORS:
+        raise unknown_variant("augment operator", name, OPERATORS)
+    return cast(Operator, import_module(f"clickweave.frames.augment.{name}"))
+
+
+def params(name: str) -> type[Section]:
+    """The parameters of an operator, for the recipe's loader."""
+    return operator(name).Params

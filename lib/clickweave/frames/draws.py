@@ -1,0 +1,18 @@
+"""Randomness as a hash (law 1): the same draws on any partitioning, executor or retry."""
+
+from pyspark.sql import Column
+from pyspark.sql import functions as F
+
+_MANTISSA = 1 << 52
+
+
+def unit_draw(*key: Column | str, salt: str, seed: int) -> Column:
+    """A number in [0, 1) that is a function of salt, seed and the key columns alone (52 bits of xxhash64)."""
+    columns = [F.col(part) if isinstance(part, str) else part for part in key]
+    hashed = F.xxhash64(F.lit(salt), F.lit(seed), *columns)
+    return F.pmod(hashed, F.lit(_MANTISSA)).cast("double") / F.lit(float(_MANTISSA))
+
+
+def row_key(*parts: Column | str, salt: str) -> Column:
+    """An int64 key for a new row, hashed from where it comes from."""
+    return F.xxhash64(F.lit(salt), *[F.col(part) if isinstance(part, str) else part for part in parts])

@@ -1,0 +1,101 @@
+"""From canonical rows back to rows in the raw log's own columns, units and types (law 2).
+
+`source` of a real row is the row as it was read. For rows that we made it is rebuilt here: columns with a role from
+the canonical values, attributes by join, columns without a role from the parent's `source` (augmented) or null.
+"""
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructType
+
+from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeColumn
+from clickweave.contracts.tables import feature_column
+
+_UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+
+
+def with_source(rows: DataFrame, log: SchemaConfig, source_type: StructType, *, attributes: dict[str, Column]) -> DataFrame:
+    """Rebuilds `source` on rows in canonical columns; if the frame has one (the parent's), it is the base. Narrow.
+
+    Args:
+        rows: canonical columns without or with `source`.
+        source_type: the raw log's columns, order and types.
+        attributes: raw column -> its value, for item and user features that the log itself carries.
+    """
+    values = source_values(log, source_type) | attributes
+    has_parent = "source" in rows.columns
+    fields = []
+    for field in source_type.fields:
+        if field.name in values:
+            value = _as_type(values[field.name], field.dataType)
+        elif has_parent:
+            value = F.col("source").getField(field.name)
+        else:
+            value = F.lit(None).cast(field.dataType)
+        fields.append(value.alias(field.name))
+    return rows.withColumn("source", F.struct(*fields))
+
+
+def source_values(log: SchemaConfig, source_type: StructType) -> dict[str, Column]:
+    """Raw column -> expression over canonical columns, for every column of the log that has a role in the event."""
+    keys = {"user_id": log.user, "session_id": log.session, "item_id": log.item, "slate_id": log.slate}
+    keys |= {"query": log.query, "position": log.position, "propensity": log.propensity}
+    values = {column: F.col(name) for name, column in keys.items() if column is not None}
+    for name, spec in log.event_features.items():
+        values[spec.column or name] = _raw_feature(F.col(feature_column(name)), spec)
+    values |= _label_values(log)
+    if log.event_time is not None:
+        values[log.event_time.column] = _raw_time(log.event_time, source_type[log.event_time.column].dataType)
+    return values
+
+
+def label_from_thresholds(log: SchemaConfig) -> Column:
+    """The funnel level that the carried threshold columns imply; requires that every label is a threshold."""
+    level = F.lit(0)
+    for number, threshold in log.thresholds.items():
+        reached = F.col(threshold_feature(log, threshold)) >= F.lit(threshold.at_least)
+        level = F.when(reached, F.lit(number)).otherwise(level)
+    return level.cast("bigint")
+
+
+def threshold_feature(log: SchemaConfig, threshold: Threshold) -> str:
+    """The canonical column that carries the raw column of a threshold label."""
+    for name, spec in log.event_features.items():
+        if (spec.column or name) == threshold.column:
+            return feature_column(name)
+    raise AssertionError(f"{threshold.column} is not carried")
+
+
+def _raw_feature(value: Column, spec: FeatureSpec) -> Column:
+    return value / F.lit(spec.scale) if spec.kind == "numeric" and spec.scale != 1.0 else value
+
+
+def _label_values(log: SchemaConfig) -> dict[str, Column]:
+    match log.labels:
+        case EventTypes(column=column, order=order):
+            name = F.try_element_at(F.array(*[F.lit(o) for o in order]), F.nullif(F.col("label"), F.lit(0)).cast("int"))
+            return {column: name}
+        case LabelColumns(columns=columns):
+            plain = {c: F.col("label") >= number for number, c in enumerate(columns, start=1) if isinstance(c, str)}
+            return {column: reached.cast("int") for column, reached in plain.items()}
+    return {}
+
+
+def _raw_time(spec: TimeColumn, raw_type: DataType) -> Column:
+    if spec.unit is not None:
+        micros = F.unix_micros("event_time")
+        per_second = _UNITS_PER_SECOND[spec.unit]
+        exact = micros.cast("decimal(28,6)") / F.lit(1_000_000 // per_second)
+        return F.floor(exact) if raw_type.typeName() in ("integer", "long", "short", "byte") else exact
+    if spec.format is not None:
+        return F.date_format("event_time", spec.format)
+    return F.col("event_time")
+
+
+def _as_type(value: Column, kind: DataType) -> Column:
+    """A cast that cannot fail: through double for whole numbers that stand as text such as `1.0`."""
+    if kind.typeName() == "boolean":
+        return value.cast("boolean")
+    if kind.typeName() in ("integer", "long", "short", "byte"):
+        return F.coalesce(value.try_cast(kind), F.round(value.try_cast("double")).try_cast(kind))
+    return value.try_cast(kind)

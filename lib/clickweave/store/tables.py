@@ -1,0 +1,138 @@
+"""Tables as Spark sees them: raw logs in, Parquet out. A table is a folder of Parquet files that one try wrote."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
+from pyspark.sql.utils import AnalysisException
+
+from clickweave.config.log import FileSource
+from clickweave.errors import ContractError, PublishError
+from clickweave.store import files
+
+CORRUPT = "_corrupt_record"
+_FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".orc": "orc"}
+
+
+def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
+    """A raw table as one struct column `source` and a text column `raw_text`.
+
+    CSV columns are text, as they stand in the file; JSON types are Spark's. A CSV or JSON record that cannot be
+    parsed is a row with its text in `raw_text`, which is null otherwise. Parquet and ORC files are checked by their footers first.
+
+    Args:
+        role: what errors call the table: events, items or users.
+
+    Raises:
+        ContractError: nothing is there, a file is unreadable, or files disagree about a column.
+    """
+    kind = source_format(source, role)
+    try:
+        if kind == "table":
+            raw = spark.read.table(source.path)
+        elif kind == "csv":
+            raw = _read_text(spark, source.path, kind, header=True)
+        elif kind == "json":
+            raw = _read_text(spark, source.path, kind)
+        else:
+            if kind == "parquet":
+                _check_footers(source.path, role)
+            raw = spark.read.format(kind).load(source.path)
+    except AnalysisException as error:
+        raise ContractError(f"ingest: cannot read {role} at {source.path}: {str(error).splitlines()[0]}") from error
+    names = [name for name in raw.columns if name != CORRUPT]
+    if not names:
+        raise ContractError(f"ingest: {role} at {source.path} has no columns")
+    raw_text = F.col(CORRUPT) if CORRUPT in raw.columns else F.lit(None).cast("string")
+    return raw.select(F.struct(*[F.col(f"`{name}`") for name in names]).alias("source"), raw_text.alias("raw_text"))
+
+
+def source_type(table: DataFrame) -> StructType:
+    """Columns, order and types of the raw log, from a table that carries it as `source`."""
+    kind = table.schema["source"].dataType
+    assert isinstance(kind, StructType)
+    return kind
+
+
+def source_format(source: FileSource, role: str) -> str:
+    """Format of a raw table: as the recipe says, else by the suffix of the path or of the files below it.
+
+    Raises:
+        ContractError: nothing is there, or no suffix is known.
+    """
+    if source.format == "table":
+        return "table"
+    found = raw_files(source.path)
+    if not found:
+        raise ContractError(f"ingest: no {role} at {source.path}: no such file or folder, or it is empty; see source.{role}")
+    if source.format is not None:
+        return source.format
+    for path in (source.path, *found):
+        for suffix, kind in _FORMATS.items():
+            if path.removesuffix(".gz").endswith(suffix):
+                return kind
+    raise ContractError(f"ingest: cannot tell the format of {source.path}; set source.{role}.format")
+
+
+def raw_files(path: str) -> list[str]:
+    """The data files behind a path, folder or glob, sorted."""
+    return sorted(found for place in files.expand(path) for found in files.list_files(place))
+
+
+def read_table(spark: SparkSession, path: str, schema: StructType | None = None) -> DataFrame:
+    """A table that clickweave wrote."""
+    reader = spark.read if schema is None else spark.read.schema(schema)
+    return reader.parquet(path)
+
+
+def write_table(table: DataFrame, path: str, *, partition_by: str | None = None, max_file_rows: int = 0) -> None:
+    """Writes a table into a folder that nobody reads yet.
+
+    Raises:
+        PublishError: the folder is not empty.
+    """
+    if files.list_files(path):
+        raise PublishError(f"storage: {path} already holds files; every try writes into a fresh folder")
+    writer = table.write.mode("append").option("maxRecordsPerFile", max_file_rows)
+    (writer.partitionBy(partition_by) if partition_by else writer).parquet(path)
+
+
+def count_rows(path: str) -> int:
+    """Rows of a table by its footers; no Spark job."""
+    return sum(rows for _, rows in footer_rows(path))
+
+
+def footer_rows(path: str) -> list[tuple[str, int]]:
+    """(file, rows) of every Parquet file of a table, sorted by file."""
+    found, _ = files.filesystem(path)
+    return [(file, pq.read_metadata(file, filesystem=found).num_rows) for file in files.list_files(path, ".parquet")]
+
+
+def _read_text(spark: SparkSession, path: str, kind: str, **options: bool) -> DataFrame:
+    """CSV or JSON with a column that keeps the text of records that do not parse."""
+    inferred = spark.read.options(**options, mode="PERMISSIVE", columnNameOfCorruptRecord=CORRUPT).format(kind).load(path)
+    fields = [field for field in inferred.schema.fields if field.name != CORRUPT]
+    schema = StructType(fields).add(CORRUPT, "string")
+    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+    return spark.read.schema(schema).options(**options).format(kind).load(path)
+
+
+def _check_footers(path: str, role: str) -> None:
+    """Every file must be Parquet, and have the first file's columns and types; whole numbers may widen."""
+    first: tuple[str, pa.Schema] | None = None
+    for file in raw_files(path):
+        found, inner = files.filesystem(file)
+        try:
+            schema = pq.read_schema(inner, filesystem=found)
+        except (OSError, pa.ArrowInvalid) as error:
+            raise ContractError(f"ingest: {role} file {file} is not readable Parquet: {str(error).splitlines()[0]}") from error
+        if first is None:
+            first = (file, schema)
+        for field in first[1]:
+            place = schema.get_field_index(field.name)
+            if place < 0:
+                raise ContractError(f"ingest: {role} file {file} has no column {field.name!r}, which {first[0]} has")
+            kind = schema.field(place).type
+            if kind != field.type and not (pa.types.is_integer(kind) and pa.types.is_integer(field.type)):
+                raise ContractError(f"ingest: column {field.name!r} is {kind} in {file}, but {field.type} in {first[0]}")
