@@ -19,7 +19,7 @@ NUM_ROWS = 4000
 def shards(tmp_path_factory):
     """The codec and a folder of shards: label = item 9 times of 10, the price's bin is the item's."""
     folder = tmp_path_factory.mktemp("shards")
-    for part, count, seed in (("train", NUM_ROWS, 0), ("validation", NUM_ROWS // 4, 1)):
+    for part, count, seed in (("part=train", NUM_ROWS, 0), ("part=validation", NUM_ROWS // 4, 1)):
         rng = np.random.default_rng(seed)
         item = rng.integers(LEVELS, size=count)
         label = np.where(rng.random(count) < 0.9, item, rng.integers(LEVELS, size=count))

@@ -31,7 +31,7 @@ def test_two_ranks_train_on_executors_and_leave_a_bundle(session, make, capfd):
     job, config = make("horovod_spark", 2)
     metrics = launch(job, config, 2, told.append, session)
     assert metrics["ranks"] == 2
-    assert metrics["history"][0]["validation_loss"] > metrics["validation_loss"] + 0.3
+    assert metrics["validation_loss"] < 2.5  # independent columns cannot go below 3.5: three times log 4, minus 0.6
     assert len(told) == 6
     assert open_bundle(load_bundle_files(f"{job.out_dir}/bundle")).training["ranks"] == 2
     assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]

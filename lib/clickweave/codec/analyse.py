@@ -73,7 +73,9 @@ def _fit_values(train: DataFrame, name: str, config: EncodeConfig, *, min_users:
         .limit(config.max_values)
         .collect()
     )
-    totals = counted.agg(F.sum("n").alias("all"), F.sum(F.when(F.col("value").isNull(), F.col("n"))).alias("null")).first()
+    totals = counted.agg(
+        F.sum("n").alias("all"), F.sum(F.when(F.col("value").isNull(), F.col("n"))).alias("null")
+    ).first()
     num_all, num_null = (0, 0) if totals is None else (totals["all"] or 0, totals["null"] or 0)
     counts = tuple(row["n"] for row in kept_rows)
     return ColumnSpec(
@@ -110,8 +112,10 @@ def _fit_bins(train: DataFrame, types: dict[str, str], config: EncodeConfig) -> 
     for name, kind in types.items():
         step = float(next((s for s in _steps(kind) if row[f"step {s} {name}"]), 1 if kind == "timestamp" else 0))
         few = _few_values(numbers, name, config.num_bins) if row[f"distinct {name}"] <= 2 * config.num_bins else None
+        lows: tuple[float, ...] = ()
+        highs: tuple[float, ...] = ()
         if row[f"low {name}"] is None:
-            lows, highs = (), ()
+            pass  # all null: no bins
         elif few is not None:
             lows, highs = few, few
         else:
@@ -149,13 +153,14 @@ def bins_between(edges: list[float], step: float) -> tuple[tuple[float, ...], tu
 
 def with_bin_counts(spec: CodecSpec, shards: DataFrame) -> CodecSpec:
     """The spec with the number of rows in each bin, counted on the encoded rows; one small aggregate per column."""
-    columns = []
-    for column in spec.columns:
-        if column.kind == BINS:
-            found = {row[0]: row[1] for row in shards.groupBy(f"code_{column.name}").count().collect()}
-            column = replace(column, counts=tuple(found.get(FIRST_BIN + i, 0) for i in range(len(column.lows))))
-        columns.append(column)
-    return replace(spec, columns=tuple(columns))
+
+    def counted(column: ColumnSpec) -> ColumnSpec:
+        if column.kind != BINS:
+            return column
+        found = {row[0]: row[1] for row in shards.groupBy(f"code_{column.name}").count().collect()}
+        return replace(column, counts=tuple(found.get(FIRST_BIN + i, 0) for i in range(len(column.lows))))
+
+    return replace(spec, columns=tuple(counted(column) for column in spec.columns))
 
 
 def _few_values(numbers: DataFrame, name: str, limit: int) -> tuple[float, ...] | None:

@@ -53,7 +53,11 @@ class Decoder:
         rare = codes == RARE_CODE
         weights = np.asarray([column.counts[i] for i in column.rare_pool], np.float64)
         if rare.any():
-            drawn = rng.choice(column.rare_pool, rare.sum(), p=weights / weights.sum()) + FIRST_VALUE if len(weights) else NULL_CODE
+            drawn = (
+                rng.choice(column.rare_pool, rare.sum(), p=weights / weights.sum()) + FIRST_VALUE
+                if len(weights)
+                else NULL_CODE
+            )
             codes[rare] = drawn
         null = codes == NULL_CODE
         if column.is_entity:
@@ -63,7 +67,7 @@ class Decoder:
 
 
 def _decode_bins(column: ColumnSpec, codes: np.ndarray, inside: np.ndarray) -> pa.Array:
-    """low + position * (high - low); with a step, the multiple of it that the position falls on."""
+    """Low + position * (high - low); with a step, the multiple of it that the position falls on."""
     null = codes == NULL_CODE
     if not column.lows:
         return pa.nulls(len(codes), _ARROW_TYPES[column.type])

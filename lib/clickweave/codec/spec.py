@@ -9,6 +9,7 @@ in [0, 1] inside their bin. Code 0 is null everywhere.
 
 import json
 from dataclasses import asdict, dataclass
+from typing import Any
 
 NULL_CODE = 0
 RARE_CODE = 1
@@ -85,8 +86,8 @@ class CodecSpec:
     @classmethod
     def from_json(cls, text: str) -> "CodecSpec":
         raw = json.loads(text)
-        columns = tuple(
-            ColumnSpec(**{key: tuple(value) if isinstance(value, list) else value for key, value in column.items()})
-            for column in raw["columns"]
-        )
-        return cls(columns=columns, num_rows=raw["num_rows"], fitted_on=raw["fitted_on"])
+        columns = []
+        for column in raw["columns"]:
+            frozen: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in column.items()}
+            columns.append(ColumnSpec(**frozen))
+        return cls(columns=tuple(columns), num_rows=raw["num_rows"], fitted_on=raw["fitted_on"])

@@ -28,7 +28,9 @@ def render_defaults(variants: dict[str, dict[str, type[BaseModel]]]) -> str:
         kind = info.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             lines += [f"{key}:  # {_first_line(kind)}", *_fields(kind, "  ")]
-            lines += [line for variant, params in variants.get(key, {}).items() for line in _variant(key, variant, params)]
+            lines += [
+                line for variant, params in variants.get(key, {}).items() for line in _variant(key, variant, params)
+            ]
             lines.append("")
         else:
             lines.append(_line(key, info, ""))

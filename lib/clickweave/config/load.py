@@ -38,7 +38,9 @@ class Recipe(Section):
     spark: stages.SparkConfig = stages.SparkConfig()
 
 
-def load_recipe(path: str, variants: Variants, *, profile: str | None = None, overrides: list[str] | None = None) -> Recipe:
+def load_recipe(
+    path: str, variants: Variants, *, profile: str | None = None, overrides: list[str] | None = None
+) -> Recipe:
     """Reads a recipe over its profile, applies `section.key=value` overrides and checks everything.
 
     Raises:
@@ -70,7 +72,9 @@ def check_recipe(raw: dict[str, Any], variants: Variants) -> Recipe:
     return recipe
 
 
-def _checked(name: str, split: Callable[[dict[str, Any], Variants], dict[str, Any]], section: Any, variants: Variants) -> Any:
+def _checked(
+    name: str, split: Callable[[dict[str, Any], Variants], dict[str, Any]], section: Any, variants: Variants
+) -> Any:
     if not isinstance(section, dict):
         raise ConfigError(f"{name}: must be a mapping, got {section!r}")
     return split(dict(section), variants)

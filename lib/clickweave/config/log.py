@@ -102,7 +102,8 @@ class SchemaConfig(Section):
     position: str | None = Field(None, description="place in the slate, a whole number")
     propensity: str | None = Field(None, description="probability in (0, 1] of being shown there")
     labels: Annotated[LabelColumns | EventTypes | None, BeforeValidator(_labels)] = Field(
-        None, description="{click: column, purchase: column}, weakest first, or {column:, order: []}; null: all positive"
+        None,
+        description="{click: column, purchase: column}, weakest first, or {column:, order: []}; null: all positive",
     )
     features: dict[str, Feature] = Field({}, description="event features: name -> kind, or {kind:, column:, case: ...}")
     item_features: dict[str, Feature] = Field({}, description="columns of source.items, or of the events")

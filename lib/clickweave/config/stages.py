@@ -74,7 +74,8 @@ class SampleConfig(Section):
     """Drawing rows from the trained generator."""
 
     entities: Annotated[StrictInt | StrictFloat, Field(ge=0)] = Field(
-        1.0, description="with a point a multiple of real/train's rows (1.0 = as many); a whole number is a number of rows"
+        1.0,
+        description="with a point a multiple of real/train's rows (1.0 = as many); a whole number is a number of rows",
     )
     block_rows: int = Field(4096, ge=1, description="rows that share one seed; part of what the seed means")
     temperature: float = Field(1.0, gt=0, description="below 1 sharper, above 1 flatter draws of codes")

@@ -33,8 +33,9 @@ def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any]) ->
 {rows}
 
 Augmentation: {operators}. Generator: {recipe.train.generator}. Mix: {recipe.mix.strategy}. Each row says in `origin`,
-`op` and `parent_id` where it came from. Users of generated rows have new ids, but re-enact real users of the training part
-with their attributes; this mix also holds real rows. Neither is anonymous: share it only with whom the log may be shared.
+`op` and `parent_id` where it came from. Users of generated rows have new ids, but re-enact real users of the training
+part with their attributes; this mix also holds real rows. Neither is anonymous: share it only with whom the log may be
+shared.
 
 ## How it was judged
 | row | what | value | gate | grade |

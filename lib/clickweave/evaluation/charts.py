@@ -5,7 +5,7 @@ dash or order as well; each picture carries a title and a description for screen
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 WIDTH, HEIGHT = 640, 300
@@ -14,7 +14,7 @@ Points = Sequence[Sequence[float]]
 
 
 def scatter(kinds: dict[str, Points], window: Sequence[Sequence[float]], title: str, about: str) -> str:
-    """Points per kind as one path each (class `k-<kind>`); `window` is ((x0, x1), (y0, y1)), points outside are left out."""
+    """Points per kind as one path each (class `k-<kind>`), those inside `window`: ((x0, x1), (y0, y1))."""
     (x0, x1), (y0, y1) = (_span(*axis) for axis in window)
     width, height = 640, 440
     parts = []
@@ -28,7 +28,7 @@ def scatter(kinds: dict[str, Points], window: Sequence[Sequence[float]], title: 
     return _svg(frame + "".join(parts), title, about, width, height)
 
 
-def lines(series: dict[str, Points], title: str, about: str, *, x_name: str, y_zero: bool = False) -> str:
+def lines(series: Mapping[str, Points], title: str, about: str, *, x_name: str, y_zero: bool = False) -> str:
     """Lines with a dot per point, class `k-<name>`; the axes span all points."""
     points = [point for line in series.values() for point in line]
     if not points:
@@ -45,7 +45,9 @@ def lines(series: dict[str, Points], title: str, about: str, *, x_name: str, y_z
     return _svg("".join(parts), title, about)
 
 
-def steps(edges: Sequence[float], shares: dict[str, Sequence[float]], title: str, about: str, *, labels: Sequence[str]) -> str:
+def steps(
+    edges: Sequence[float], shares: dict[str, Sequence[float]], title: str, about: str, *, labels: Sequence[str]
+) -> str:
     """Histogram outlines over common edges; `labels` name the first, middle and last edge. Shares are of all rows."""
     x0, x1 = edges[0], edges[-1]
     y1 = max((value for share in shares.values() for value in share), default=0.0) * 1.08 or 1.0
@@ -63,22 +65,26 @@ def steps(edges: Sequence[float], shares: dict[str, Sequence[float]], title: str
 
 def bars(names: Sequence[str], shares: dict[str, Sequence[float]], title: str, about: str) -> str:
     """Groups of horizontal bars, one group per name, one bar per side in the order of `shares`."""
-    bar, gap, left = 9, 10, 150
+    bar, gap, left = 9, 10, 190  # left: room for 18 letters
     group = bar * len(shares) + gap
     height = group * len(names) + gap
     most = max((value for share in shares.values() for value in share), default=0.0) or 1.0
     parts = []
     for place, name in enumerate(names):
         top = gap + place * group
-        text = name if len(name) <= 22 else name[:21] + "…"
+        text = name if len(name) <= 18 else name[:17] + "…"
         middle = top + bar * len(shares) / 2 + 4
-        parts.append(f'<text class="end" x="{left - 8}" y="{middle:.0f}">{escape(text)}<title>{escape(name)}</title></text>')
+        parts.append(
+            f'<text class="end" x="{left - 8}" y="{middle:.0f}">{escape(text)}<title>{escape(name)}</title></text>'
+        )
         for number, (side, share) in enumerate(shares.items()):
-            length = share[place] / most * (WIDTH - left - 64)
+            length = share[place] / most * (WIDTH - left - 76)
             y = top + number * bar
-            parts.append(f'<rect class="bar k-{escape(side)}" x="{left}" y="{y}" width="{length:.1f}" height="{bar - 1}"/>')
+            parts.append(
+                f'<rect class="bar k-{escape(side)}" x="{left}" y="{y}" width="{length:.1f}" height="{bar - 1}"/>'
+            )
         longest = max(share[place] for share in shares.values())
-        x = left + longest / most * (WIDTH - left - 64) + 6
+        x = left + longest / most * (WIDTH - left - 76) + 6
         parts.append(f'<text x="{x:.0f}" y="{middle:.0f}">{longest:.1%}</text>')
     return _svg("".join(parts), title, about, WIDTH, height)
 

@@ -78,9 +78,7 @@ def judged_columns(schema: SchemaConfig) -> list[Column]:
 def label_defining(schema: SchemaConfig) -> set[str]:
     """Event feature columns under a label threshold: they spell the label out, so no model may be given them."""
     named = {threshold.column for threshold in schema.thresholds.values()}
-    return {
-        feature_column(name) for name, spec in schema.event_features.items() if (spec.column or name) in named
-    }
+    return {feature_column(name) for name, spec in schema.event_features.items() if (spec.column or name) in named}
 
 
 def as_text(values: pd.Series) -> pd.Series:

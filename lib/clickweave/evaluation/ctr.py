@@ -39,7 +39,7 @@ def ctr_judge(schema: SchemaConfig, train: pd.DataFrame) -> Judge:
 
 
 def fit_and_score(
-    judge: Judge, arm: pd.DataFrame, clicked: np.ndarray, test: pd.DataFrame, weights: np.ndarray, seed: int
+    judge: Judge, arm: pd.DataFrame, clicked: np.ndarray, test: pd.DataFrame, *, weights: np.ndarray, seed: int
 ) -> np.ndarray:
     """Predicted click probabilities of the rows of `test` by a model trained on `arm`.
 
@@ -55,17 +55,16 @@ def fit_and_score(
         fitted = target_means(arm[name], clicked, rate)
         test_features[f"{name}_mean"] = test[name].map(fitted["mean"]).fillna(rate).to_numpy()
         test_features[f"{name}_count"] = test[name].map(fitted["count"]).fillna(0).to_numpy()
-    model = tree_model(
-        seed, NUM_TREES, min_child_samples=40, subsample=0.8, subsample_freq=1, colsample_bytree=0.8
-    )
+    model = tree_model(seed, NUM_TREES, min_child_samples=40, subsample=0.8, subsample_freq=1, colsample_bytree=0.8)
     model.fit(train_features, clicked, sample_weight=weights)
-    return model.predict_proba(test_features)[:, 1]
+    return np.asarray(model.predict_proba(test_features))[:, 1]
 
 
 def target_means(ids: pd.Series, clicked: np.ndarray, rate: float) -> pd.DataFrame:
     """Per id: `mean`, the click rate pulled towards `rate` by SMOOTHING rows, and `count`."""
     sums = pd.DataFrame({"clicked": clicked}).groupby(ids.to_numpy())["clicked"].agg(["sum", "count"])
-    return pd.DataFrame({"mean": (sums["sum"] + SMOOTHING * rate) / (sums["count"] + SMOOTHING), "count": sums["count"]})
+    means = (sums["sum"] + SMOOTHING * rate) / (sums["count"] + SMOOTHING)
+    return pd.DataFrame({"mean": means, "count": sums["count"]})
 
 
 def _out_of_fold(ids: pd.Series, clicked: np.ndarray, folds: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,4 +1,4 @@
-"""F4: can a strong classifier tell synthetic rows from real ones? (Lopez-Paz & Oquab 2017, classifier two-sample test.)"""
+"""F4: can a strong classifier tell synthetic rows from real ones? Two-sample test of Lopez-Paz & Oquab 2017."""
 
 from typing import Any
 
@@ -16,7 +16,13 @@ NUM_FOLDS = 5
 
 def tree_model(seed: int, num_trees: int = 150, **params: Any) -> LGBMClassifier:
     """LightGBM with 31 leaves and rate 0.08; the same bits on every run."""
-    fixed = {"deterministic": True, "force_row_wise": True, "num_threads": 2, "verbose": -1, "random_state": seed}
+    fixed: dict[str, Any] = {
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 2,
+        "verbose": -1,
+        "random_state": seed,
+    }
     return LGBMClassifier(n_estimators=num_trees, num_leaves=31, learning_rate=0.08, **fixed, **params)
 
 
@@ -48,7 +54,7 @@ def detection_auc(
         if len(set(is_real[outside])) < 2 or len(set(is_real[inside])) < 2:
             continue
         model = tree_model(seed).fit(features[inside], is_real[inside])
-        aucs.append(roc_auc_score(is_real[outside], model.predict_proba(features[outside])[:, 1]))
+        aucs.append(roc_auc_score(is_real[outside], np.asarray(model.predict_proba(features[outside]))[:, 1]))
         gain += model.booster_.feature_importance("gain")
     titles = [column.title for column in columns]
     shares = dict(zip(titles, (gain / max(gain.sum(), 1e-12)).tolist(), strict=True))

@@ -62,16 +62,12 @@ def shape_columns(sides: Sides, columns: list[Column]) -> list[Column]:
     """Columns that F1 judges: of the event or its time, low-cardinality or ordered, and not constant everywhere."""
     chosen = []
     for column in columns:
-        values = pd.concat([sides.train[column.name], sides.holdout[column.name], _of(sides.synthetic, column)])
-        distinct = as_text(values).nunique()
+        frames = [*sides.judged.values(), sides.holdout]
+        distinct = len(set().union(*(as_text(frame[column.name]).unique() for frame in frames)))
         few = column.kind == "number" or sides.train[column.name].nunique() <= MAX_VALUES
         if column.role in ("event", "time") and column.name != "weekday" and distinct > 1 and few:
             chosen.append(column)
     return chosen
-
-
-def _of(frame: pd.DataFrame, column: Column) -> pd.Series:
-    return frame[column.name] if len(frame) else pd.Series(dtype=object)
 
 
 def judge_shapes(sides: Sides, columns: list[Column]) -> tuple[Row, dict[str, Any]]:
@@ -94,7 +90,8 @@ def judge_pairs(sides: Sides, columns: list[Column]) -> tuple[Row, dict[str, Any
     theirs; numbers as deciles of T.
     """
     chosen = pair_columns(columns)
-    codes = {name: {c.name: _codes(frame[c.name], c, sides.train) for c in chosen} for name, frame in _all(sides).items()}
+    frames = {**sides.judged, "holdout": sides.holdout}
+    codes = {name: {c.name: _codes(side[c.name], c, sides.train) for c in chosen} for name, side in frames.items()}
     varied = [c for c in chosen if any(len(np.unique(side[c.name])) > 1 for side in codes.values())]
     table = {}
     for left, right in combinations(varied, 2):
@@ -114,10 +111,6 @@ def pair_columns(columns: list[Column]) -> list[Column]:
         if column.role in ("item", "user") and column.kind == "values":
             first.setdefault(column.role, column)
     return [c for c in columns if c.role in ("event", "time", "count")] + list(first.values())
-
-
-def _all(sides: Sides) -> dict[str, pd.DataFrame]:
-    return {**sides.judged, "holdout": sides.holdout}
 
 
 def _codes(values: pd.Series, column: Column, train: pd.DataFrame) -> np.ndarray:

@@ -44,8 +44,8 @@ GATES = {
         Gate("U1", "train on S, test on H", "high", 0.95, 0.99, "share", "(AUC of S - 0.5) / (AUC of T - 0.5)"),
         Gate("U3", "uplift of the mixed set", "high", -0.0005, 0.0, "auc", "lower end of the interval of the AUC gain"),
         Gate("P1", "copied rows", "low", 2.0, 0.0, "number", "share that stands in T, above H's, in standard errors"),
-        Gate("P1", "copied 5-grams", "low", 2.0, 0.0, "number", "5 items in a row that one T user owns, above H's, in s.e."),
-        Gate("P1", "copied rows, any time", "low", 2.0, 0.0, "number", "patterns that one T user owns, above H's, in s.e."),
+        Gate("P1", "copied 5-grams", "low", 2.0, 0.0, "number", "runs of one T user's own, above H's, in s.e."),
+        Gate("P1", "copied rows, any time", "low", 2.0, 0.0, "number", "one T user's own, above H's, in s.e."),
     )
 }
 
@@ -106,12 +106,12 @@ def not_applicable(name: str, reason: str, *, ceiling: float | None = None) -> R
 
 
 def _described(row: Row, gate: Gate) -> Row:
-    return replace(
-        row, gate=gate.gate, target=gate.target, better=gate.better, unit=gate.unit, about=gate.about
-    )
+    return replace(row, gate=gate.gate, target=gate.target, better=gate.better, unit=gate.unit, about=gate.about)
 
 
-def apply_policy(rows: list[Row], overrides: Mapping[str, str], *, graded_only: frozenset[str] = frozenset()) -> list[Row]:
+def apply_policy(
+    rows: list[Row], overrides: Mapping[str, str], *, graded_only: frozenset[str] = frozenset()
+) -> list[Row]:
     """Rows with `blocks` and `refuses` set, from the default blocking set and the recipe's `evaluate.gates`.
 
     A red row of a blocking id refuses. By default U3 refuses only on measured harm (interval wholly below zero), and

@@ -169,11 +169,12 @@ def count_copies(train: DataFrame, rows: DataFrame, keys: list[str], *, owned: b
     """
     parts = [part for key in keys for part in (F.col(key).isNull(), F.col(key))]
     key = F.xxhash64(*parts).alias("key")
-    known = train.select(key, "entity_id").groupBy("key")
-    known = known.agg(F.min("entity_id").alias("first"), F.max("entity_id").alias("last"))
+    keyed = train.select(key, "entity_id").groupBy("key")
+    known = keyed.agg(F.min("entity_id").alias("first"), F.max("entity_id").alias("last"))
     if owned:
         known = known.where(F.col("first") == F.col("last"))
     joined = rows.select("side", key).join(known.select("key", F.lit(1).alias("hit")), on="key", how="left")
-    counts = joined.groupBy("side").agg(F.sum(F.coalesce("hit", F.lit(0))).alias("copied"), F.count(F.lit(1)).alias("total"))
+    copied, total = F.sum(F.coalesce("hit", F.lit(0))).alias("copied"), F.count(F.lit(1)).alias("total")
+    counts = joined.groupBy("side").agg(copied, total)
     found = {row["side"]: Copies(int(row["copied"]), int(row["total"])) for row in counts.collect()}
     return {side: found.get(side, Copies(0, 0)) for side in ("synthetic", "holdout", "bootstrap", "independent")}

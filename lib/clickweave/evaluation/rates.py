@@ -62,17 +62,20 @@ def judge_rates(counts: pd.DataFrame, num_levels: int) -> tuple[list[Row], dict[
     """F7's three rows, and the curve by position. `counts` as `count_labels` and `control_counts` give it."""
     totals = counts[counts["position"].isna()].set_index("side")
     rates = {side: _rates(row, num_levels) for side, row in totals.iterrows()}
-    overall = {side: relative_error(rate, rates["train"]) for side, rate in rates.items() if "train" in rates}
+    overall = {str(side): relative_error(rate, rates["train"]) for side, rate in rates.items() if "train" in rates}
     rows = [_row("label rate", overall, "every row, or none, has each label")]
     curves = position_curves(counts)
     if curves.empty:
         reason = "the log has no position"
         rows += [not_applicable(name, reason) for name in ("label rate by position", "position curve")]
     else:
-        weights = counts[(counts["side"] == "train") & counts["position"].isin(curves.index)].set_index("position")["rows"]
+        weights = counts[counts["side"] == "train"].set_index("position")["rows"].reindex(curves.index)
         rows.append(_row("label rate by position", _weighted_errors(curves, weights), "no labels at any position"))
         rows.append(_row("position curve", _curve_errors(curves), "no labels at any position"))
-    curve = {str(side): [[int(p), float(r)] for p, r in values.dropna().items()] for side, values in curves.items()}
+    curve = {
+        str(side): [[int(str(place)), float(rate)] for place, rate in values.dropna().items()]
+        for side, values in curves.items()
+    }
     return rows, {"rates": {str(side): rate.tolist() for side, rate in rates.items()}, "curves": curve}
 
 
@@ -92,8 +95,9 @@ def position_curves(counts: pd.DataFrame) -> pd.DataFrame:
     placed = counts[counts["position"].notna()]
     train = placed[placed["side"] == "train"]
     kept = train.loc[train["rows"] >= 0.01 * train["rows"].sum(), "position"]
-    placed = placed[placed["position"].isin(kept)]
-    return placed.assign(rate=placed["reached_1"] / placed["rows"]).pivot(index="position", columns="side", values="rate")
+    placed = placed[placed["position"].isin(kept)].assign(position=lambda rows: rows["position"].astype("int64"))
+    rates = placed.assign(rate=placed["reached_1"] / placed["rows"])
+    return rates.pivot(index="position", columns="side", values="rate")
 
 
 def _weighted_errors(curves: pd.DataFrame, weights: pd.Series) -> dict[str, float | None]:

@@ -9,17 +9,21 @@ from markupsafe import Markup
 
 from clickweave.evaluation import charts
 
-_MARKS = {"green": "●", "amber": "▲", "red": "■", "na": "–"}
+_MARKS = {"green": "●", "amber": "▲", "red": "■", "na": "\N{EN DASH}"}
 _WORDS = {"green": "meets target", "amber": "meets gate", "red": "misses gate", "na": "not applicable"}
-_SIDES = {"train": "real", "synthetic": "generated", "holdout": "holdout", "bootstrap": "bootstrap", "independent": "independent"}
+_SIDES = {"train": "real", "synthetic": "generated", "holdout": "holdout"}
+_NONE = "\N{EN DASH}"
 
 
 def render_html(report: Mapping[str, Any]) -> str:
     """The page of a report as `build_report` made it (or as it was read back from report.json)."""
     environment = Environment(
-        loader=PackageLoader("clickweave.evaluation"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+        loader=PackageLoader("clickweave.evaluation"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
         lstrip_blocks=True,
-    )  # fmt: skip
+    )
     environment.filters |= {"figure": figure, "thousands": thousands, "bound": bound}
     page = environment.get_template("report.html.j2")
     return page.render(report=report, marks=_MARKS, words=_WORDS, pictures=_pictures(report))
@@ -28,22 +32,24 @@ def render_html(report: Mapping[str, Any]) -> str:
 def figure(value: float | None, unit: str = "number") -> str:
     """A figure for a reader: shares in per cent, AUC with four decimals, a dash for none."""
     if value is None:
-        return "–"
+        return _NONE
     if unit == "share":
         return f"{value:.2%}" if abs(value) < 0.9995 or value >= 1 else f"{value:.4%}"
-    return f"{value:.4f}" if unit == "auc" else f"{value:.2f}"
+    if unit == "auc":
+        return f"{value:.4f}"
+    return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
 def bound(row: Mapping[str, Any], which: str) -> str:
     """A gate or target with its direction."""
     sign = "≥" if row["better"] == "high" else "≤"
     value = row[which]
-    return f"{sign} {value * 100:g} %" if row["unit"] == "share" else f"{sign} {value:g}"
+    return f"{sign} {value * 100:g}%" if row["unit"] == "share" else f"{sign} {value:g}"
 
 
 def thousands(value: float | None) -> str:
     """A count with separators."""
-    return "–" if value is None else f"{value:,.0f}"
+    return _NONE if value is None else f"{value:,.0f}"
 
 
 def _pictures(report: Mapping[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from clickweave.evaluation.privacy import graded_only, judge_copies
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
-from clickweave.evaluation.utility import choose_target, judge_utility
+from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 
 SCHEMA_VERSION = 1
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise
@@ -31,7 +31,7 @@ _T = TypeVar("_T")
 def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda message: None) -> dict[str, Any]:
     """Judges S and the mixed set; every figure is a function of tables, recipe and seed alone, `seconds` excepted.
 
-    Cost: some 15 Spark jobs of one aggregate each over T, H, S and the mixed set, at most 4 x `sample_rows` rows on
+    Cost: some 15 Spark jobs of one aggregate each over T, H, S and the mixed set, at most 6 x `sample_rows` rows on
     the driver, and the trainings of F4 and U1 there.
     """
     seconds: dict[str, float] = {}
@@ -125,7 +125,8 @@ def _judge_utility(inputs: EvaluationInputs, samples: Samples, counts: pd.DataFr
     target = choose_target(reached, int(total.get("rows", 0)), samples.holdout)
     extra = sum(count for origin, count in origins.items() if origin != REAL)
     ratio = extra / max(origins.get(REAL, 0), 1)
-    return judge_utility(samples, inputs.schema, target, ratio, inputs.config.utility_seeds)
+    sizes = Sizes(train_rows=int(total.get("rows", 0)), extra_per_real=ratio)
+    return judge_utility(samples, inputs.schema, target, sizes, inputs.config.utility_seeds)
 
 
 def _with_controls(counts: pd.DataFrame, sides: Sides, num_levels: int) -> pd.DataFrame:

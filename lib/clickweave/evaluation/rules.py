@@ -39,8 +39,9 @@ def judge_rules(inputs: EvaluationInputs) -> tuple[Row, dict[str, Any]]:
     broken = {side: count_broken(df, inputs, window, side == "synthetic") for side, df in _sides(inputs).items()}
     num_rows = broken["synthetic"].pop("rows")
     num_real = broken["train"].pop("rows")
-    rules = [
-        {"rule": rule, "synthetic": count, "train": broken["train"].get(rule, 0), "counts": not broken["train"].get(rule)}
+    real = broken["train"]
+    rules: list[dict[str, Any]] = [
+        {"rule": rule, "synthetic": count, "train": real.get(rule, 0), "counts": not real.get(rule)}
         for rule, count in broken["synthetic"].items()
     ]
     detail = {"rules": rules, "synthetic_rows": num_rows, "train_rows": num_real}
@@ -105,8 +106,9 @@ def _row_rules(schema: SchemaConfig, window: Window, is_synthetic: bool) -> dict
         "item or query is set": F.col("item_id").isNull() & F.col("query").isNull(),
     }
     if is_synthetic:
-        rules["origin and weight say what the row is"] = ~(F.col("origin").isin(GENERATED, BLENDED) & (F.col("weight") > 0))
-    if schema.event_time is not None and window.first_us is not None:
+        made = F.col("origin").isin(GENERATED, BLENDED) & (F.col("weight") > 0)
+        rules["origin and weight say what the row is"] = ~made
+    if schema.event_time is not None and window.first_us is not None and window.last_us is not None:
         time = F.unix_micros("event_time")
         rules["event_time lies in the training window"] = ~time.between(window.first_us, window.last_us)
     if isinstance(schema.labels, LabelColumns) and len(schema.thresholds) == schema.num_levels:
@@ -120,7 +122,7 @@ def _row_rules(schema: SchemaConfig, window: Window, is_synthetic: bool) -> dict
 
 
 def _with_catalogue(df: DataFrame, inputs: EvaluationInputs) -> DataFrame:
-    """Rows with the attributes of their item and user joined as `_item_<name>` and `_user_<name>`; same number of rows."""
+    """Rows with `_item_<name>` and `_user_<name>` joined; the tables have one row per key, so their number stays."""
     for key, table, features in _tables(inputs):
         if table is not None:
             known = [F.col(feature_column(name)).alias(f"_{key}_{name}") for name in features]

@@ -29,8 +29,8 @@ _TIME_COLUMNS = ("time_s", "day", "hour", "weekday")
 class Samples:
     """Sample frames in the order of the draw: the first n rows of each are again a sample.
 
-    `extra` holds the rows of the mixed set that are not real, `mixed` a few rows of all of it, for pictures. Each has
-    at most `config.sample_rows` rows.
+    `extra` holds the rows of the mixed set that are not real, `mixed` a few rows of all of it, for pictures, and
+    `beyond` the rows of T that follow those of `train`. Each has at most `config.sample_rows` rows.
     """
 
     train: pd.DataFrame
@@ -38,6 +38,7 @@ class Samples:
     synthetic: pd.DataFrame
     extra: pd.DataFrame
     mixed: pd.DataFrame
+    beyond: pd.DataFrame
     seed: int
 
     @property
@@ -55,12 +56,13 @@ def take(frame: pd.DataFrame, rows: int) -> pd.DataFrame:
 def draw_samples(inputs: EvaluationInputs) -> Samples:
     """Samples of T, H, S and the mixed set's extra rows.
 
-    Cost: one job; a top-n per table, a count of T per item (and query), joins of a little over 4 x sample_rows rows.
+    Cost: one job; a top-n per table, a count of T per item (and query), joins of a little over 5 x sample_rows rows.
     """
     limit, seed = inputs.config.sample_rows, inputs.config.seed
     extra = inputs.mixed.where(F.col("origin") != REAL)
     sides = {"train": inputs.train, "holdout": inputs.holdout, "synthetic": inputs.synthetic, "extra": extra}
-    drawn = [_top(_canonical(df, inputs.schema), limit, seed, side) for side, df in sides.items()]
+    limits = {"train": 2 * limit}
+    drawn = [_top(_canonical(df, inputs.schema), limits.get(side, limit), seed, side) for side, df in sides.items()]
     drawn.append(_top(_canonical(inputs.mixed, inputs.schema), min(limit, PICTURE_ROWS), seed + 1, "mixed"))
     rows = reduce(DataFrame.unionByName, drawn)
     rows = _with_train_counts(rows, inputs)
@@ -69,7 +71,8 @@ def draw_samples(inputs: EvaluationInputs) -> Samples:
     frame = _with_calendar(rows.toPandas()).sort_values(["side", "draw", "row_id"], kind="stable")
     frame = _as_declared(frame, inputs.schema)
     parts = {side: frame[frame["side"] == side].reset_index(drop=True) for side in (*sides, "mixed")}
-    return Samples(**parts, seed=seed)
+    everyone = parts.pop("train")
+    return Samples(train=everyone.head(limit), beyond=everyone.iloc[limit:], **parts, seed=seed)
 
 
 def bootstrap_copy(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:
@@ -112,7 +115,8 @@ def _canonical(df: DataFrame, schema: SchemaConfig) -> DataFrame:
         return value.alias(name)
 
     keys = [typed("row_id", "long")]
-    keys += [typed(name, "string") for name in ("entity_id", "user_id", "session_id", "slate_id", "item_id", "query", "origin")]
+    texts = ("entity_id", "user_id", "session_id", "slate_id", "item_id", "query", "origin")
+    keys += [typed(name, "string") for name in texts]
     numbers = [typed(name, "double") for name in ("position", "propensity", "label", "weight")]
     time = F.unix_micros("event_time") if "event_time" in df.columns else F.lit(None)
     features = [
@@ -134,8 +138,8 @@ def _with_train_counts(rows: DataFrame, inputs: EvaluationInputs) -> DataFrame:
         if getattr(inputs.schema, key) is None:
             rows = rows.withColumn(f"{key}_events", F.lit(None).cast("double"))
             continue
-        counts = inputs.train.where(F.col(id_column).isNotNull()).groupBy(id_column)
-        counts = counts.agg(F.count(F.lit(1)).cast("double").alias(f"{key}_events"))
+        known = inputs.train.where(F.col(id_column).isNotNull()).groupBy(id_column)
+        counts = known.agg(F.count(F.lit(1)).cast("double").alias(f"{key}_events"))
         rows = rows.join(counts, on=id_column, how="left").fillna(0.0, subset=[f"{key}_events"])
     return rows
 

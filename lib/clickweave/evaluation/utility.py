@@ -1,7 +1,8 @@
 """U1 and U3: what is a model worth that was trained on these rows? Tested on H, users that no arm has seen.
 
 Arms: `real` (T), `synthetic` (S), `bootstrap` and `independent` (the controls), `mixed` (T and the mixed set's extra
-rows) and `repeated` (T and as many rows of T again). All but the last two have the same number of rows; every arm
+rows) and `repeated` (T and as many rows drawn from T again, from all of it and not from the arm alone: the generator
+saw all of T, so extra rows of either kind must know as much, or a plain copy would pass for an uplift). All but the last two have the same number of rows; every arm
 takes the same number of trees. U1 after Esteban et al. 2017 (train on synthetic, test on real).
 """
 
@@ -32,6 +33,14 @@ class Target:
         return (frame["label"].to_numpy(dtype=float) >= float(self.level or 0)).astype(np.int64)
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """Rows in all of T, and rows of the mixed set that are not real per row that is."""
+
+    train_rows: int
+    extra_per_real: float
+
+
 def choose_target(train_reached: dict[int, int], train_rows: int, holdout: pd.DataFrame) -> Target:
     """The strongest level with at least 100 positives in all of T that not every row reaches."""
     for level in sorted(train_reached, reverse=True):
@@ -45,7 +54,7 @@ def choose_target(train_reached: dict[int, int], train_rows: int, holdout: pd.Da
 
 
 def judge_utility(
-    samples: Samples, schema: SchemaConfig, target: Target, extra_per_real: float, num_seeds: int
+    samples: Samples, schema: SchemaConfig, target: Target, sizes: Sizes, num_seeds: int
 ) -> tuple[list[Row], dict[str, Any]]:
     """U1, U3 and per arm AUC, logloss and calibration (predicted over observed clicks; 1 is right).
 
@@ -53,12 +62,15 @@ def judge_utility(
     """
     if target.level is None:
         return [not_applicable(U1, target.reason), not_applicable(U3, target.reason)], {"arms": {}}
-    arms = _arms(samples, extra_per_real)
+    arms = _arms(samples, sizes)
     test = take(samples.holdout, len(samples.holdout))
     clicked = target.of(test)
     judge = ctr_judge(schema, samples.train)
     scores = {
-        name: [fit_and_score(judge, arm, target.of(arm), test, _weights(name, arm), seed) for seed in range(num_seeds)]
+        name: [
+            fit_and_score(judge, arm, target.of(arm), test, weights=_weights(name, arm), seed=seed)
+            for seed in range(num_seeds)
+        ]
         for name, arm in arms.items()
     }
     draws = _bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed)
@@ -76,7 +88,7 @@ def judge_utility(
     return [_judge_tstr(table, draws), _judge_uplift(table, draws)], detail
 
 
-def _arms(samples: Samples, extra_per_real: float) -> dict[str, pd.DataFrame]:
+def _arms(samples: Samples, sizes: Sizes) -> dict[str, pd.DataFrame]:
     """Name -> training rows."""
     seed = samples.seed
     rows = min(len(samples.train), len(samples.synthetic)) if len(samples.synthetic) else len(samples.train)
@@ -84,12 +96,23 @@ def _arms(samples: Samples, extra_per_real: float) -> dict[str, pd.DataFrame]:
     arms = {"real": real, "bootstrap": bootstrap_copy(real, rows, seed), "independent": independent_columns(real, seed)}
     if len(samples.synthetic):
         arms["synthetic"] = take(samples.synthetic, rows)
-    num_extra = min(len(samples.extra), round(rows * extra_per_real))
+    num_extra = min(len(samples.extra), round(rows * sizes.extra_per_real))
     if num_extra:
         extra = take(samples.extra, num_extra)
         arms["mixed"] = pd.concat([real, extra], ignore_index=True)
-        arms["repeated"] = pd.concat([real, bootstrap_copy(real, num_extra, seed + 1)], ignore_index=True)
+        arms["repeated"] = pd.concat([real, more_real(samples, rows, num_extra, sizes.train_rows)], ignore_index=True)
     return arms
+
+
+def more_real(samples: Samples, rows: int, num_extra: int, train_rows: int) -> pd.DataFrame:
+    """`num_extra` rows as a draw with replacement from all of T gives them: some from the arm's, the rest beyond."""
+    pool = pd.concat([samples.train, samples.beyond], ignore_index=True)
+    inside, beyond = pool.head(rows), pool.iloc[rows:]
+    num_inside = num_extra if beyond.empty else round(num_extra * rows / train_rows)
+    again = [bootstrap_copy(inside, num_inside, samples.seed + 1)]
+    if num_inside < num_extra:
+        again.append(bootstrap_copy(beyond, num_extra - num_inside, samples.seed + 2))
+    return pd.concat(again, ignore_index=True)
 
 
 def _weights(name: str, arm: pd.DataFrame) -> np.ndarray:

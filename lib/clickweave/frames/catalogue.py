@@ -39,7 +39,9 @@ def from_side_table(raw: DataFrame, raw_key: str, side: Side) -> DataFrame:
         feature_value(F.col(f"`{spec.column or name}`"), spec).alias(feature_column(name))
         for name, spec in side.features.items()
     ]
-    return raw.select(F.col(f"`{raw_key}`").cast("string").alias(side.key), *attributes).where(F.col(side.key).isNotNull())
+    return raw.select(F.col(f"`{raw_key}`").cast("string").alias(side.key), *attributes).where(
+        F.col(side.key).isNotNull()
+    )
 
 
 def from_events(events: DataFrame, side: Side) -> DataFrame:

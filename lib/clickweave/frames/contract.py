@@ -31,12 +31,16 @@ def check_columns(source_type: StructType, log: SchemaConfig, where: str, *, giv
     for side in sides(log):
         for name, spec in side.features.items():
             if side.name not in given:
-                _check_column(source_type, spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}", where)
+                _check_column(
+                    source_type, spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}", where
+                )
     if log.event_time is not None and log.event_time.unit is None and log.event_time.format is None:
         kind = source_type[log.event_time.column].dataType.typeName()
         if kind not in ("timestamp", "date", "timestamp_ntz", "string"):
             column = log.event_time.column
-            raise ContractError(f"ingest: event_time column {column!r} is {kind}; set schema.event_time.unit to s, ms or us")
+            raise ContractError(
+                f"ingest: event_time column {column!r} is {kind}; set schema.event_time.unit to s, ms or us"
+            )
 
 
 def check_side_table(table_type: StructType, key: str, side: Side, where: str) -> None:
@@ -58,7 +62,9 @@ def check_unique(table: DataFrame, key: str, role: str) -> None:
     """
     repeated = table.groupBy(key).count().where("count > 1").orderBy(F.desc("count"), key).first()
     if repeated is not None:
-        raise ContractError(f"ingest: {role} has {repeated['count']} rows for {key} {repeated[key]!r}; keep one per {key}")
+        raise ContractError(
+            f"ingest: {role} has {repeated['count']} rows for {key} {repeated[key]!r}; keep one per {key}"
+        )
 
 
 def mark_unknown(events: DataFrame, known: DataFrame, key: str, role: str) -> DataFrame:

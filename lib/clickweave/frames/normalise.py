@@ -15,7 +15,7 @@ _MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def canonical_events(raw: DataFrame, log: SchemaConfig, config: IngestConfig) -> DataFrame:
-    """Requires `source` (struct of the raw row) and `raw_text` (null where the record was readable). One row per raw row, narrow."""
+    """Requires `source` (struct of the raw row) and `raw_text` (null where it was readable). One row per raw row."""
     keys = {
         "user_id": _text_key(log.user),
         "session_id": _text_key(log.session),
@@ -95,13 +95,13 @@ def _label(log: SchemaConfig) -> Column:
         case EventTypes(column=column, order=order):
             level = F.array_position(F.array(*[F.lit(name) for name in order]), _source(column).cast("string"))
             return F.when(level > 0, level).cast("bigint")
-        case LabelColumns(columns=columns):
+        case LabelColumns(columns=labels):
             level = F.lit(0)
-            for number, column in enumerate(columns, start=1):
-                level = F.when(_reached(column), F.lit(number)).otherwise(level)
+            for number, label in enumerate(labels, start=1):
+                level = F.when(_reached(label), F.lit(number)).otherwise(level)
             known = F.lit(True)
-            for column in columns:
-                known = known & _reached(column).isNotNull()
+            for label in labels:
+                known = known & _reached(label).isNotNull()
             return F.when(known, level).cast("bigint")
 
 
@@ -142,4 +142,6 @@ def _reasons(log: SchemaConfig, config: IngestConfig) -> Column:
             is_nan = F.lower(F.trim(_source(column).cast("string"))).isin("nan", "")
             lost = raw_is(column) & F.col(feature_column(name)).isNull() & ~is_nan
             rules.append((f"feature {name} ({column}) is not a number", lost))
-    return F.filter(F.array(*[F.when(test, F.lit(reason)) for reason, test in rules]), lambda reason: reason.isNotNull())
+    return F.filter(
+        F.array(*[F.when(test, F.lit(reason)) for reason, test in rules]), lambda reason: reason.isNotNull()
+    )

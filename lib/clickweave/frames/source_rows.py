@@ -14,7 +14,9 @@ from clickweave.contracts.tables import feature_column
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
-def with_source(rows: DataFrame, log: SchemaConfig, source_type: StructType, *, attributes: dict[str, Column]) -> DataFrame:
+def with_source(
+    rows: DataFrame, log: SchemaConfig, source_type: StructType, *, attributes: dict[str, Column]
+) -> DataFrame:
     """Rebuilds `source` on rows in canonical columns; if the frame has one (the parent's), it is the base. Narrow.
 
     Args:

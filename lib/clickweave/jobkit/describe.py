@@ -25,8 +25,7 @@ def describe_recipe(recipe: Recipe) -> str:
         f"labels     {_labels(recipe)}",
         f"features   {', '.join(f'{name} ({spec.kind})' for name, spec in log.event_features.items()) or 'none'}",
         f"augment    {', '.join(_operator(op) for op in recipe.augment.operators) or 'no operators'}",
-        f"train      {recipe.train.generator}, {recipe.train.epochs} epochs, {recipe.train.ranks or 'one rank per slot'}"
-        f"{' ranks' if recipe.train.ranks else ''}, {recipe.train.launcher}",
+        f"train      {recipe.train.generator}, {recipe.train.epochs} epochs, {_ranks(recipe)}, {recipe.train.launcher}",
         f"sample     {_amount(recipe.sample.entities)}",
         f"mix        {recipe.mix.strategy} {recipe.mix.how.model_dump() if recipe.mix.how else ''}".rstrip(),
         f"stages     {' > '.join(STAGES)}",
@@ -74,6 +73,10 @@ def _labels(recipe: Recipe) -> str:
 def _operator(params: object) -> str:
     shown = {key: value for key, value in params.model_dump().items() if key != "name"}  # type: ignore[attr-defined]
     return f"{params.name} {shown}"  # type: ignore[attr-defined]
+
+
+def _ranks(recipe: Recipe) -> str:
+    return f"{recipe.train.ranks} ranks" if recipe.train.ranks else "one rank per slot"
 
 
 def _amount(entities: float) -> str:

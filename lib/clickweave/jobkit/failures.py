@@ -32,7 +32,9 @@ def translate(error: BaseException) -> ClickweaveError:
     if any(sign in text for sign in _UNREADABLE):
         return ContractError(f"ingest: a file is unreadable: {_line(text, _UNREADABLE)}")
     first = text.splitlines()[0] if text else ""
-    return ClickweaveError(f"unexpected {type(error).__name__}: {first[:300]}; run again with --debug for the stack trace")
+    return ClickweaveError(
+        f"unexpected {type(error).__name__}: {first[:300]}; run again with --debug for the stack trace"
+    )
 
 
 def _line(text: str, signs: tuple[str, ...]) -> str:

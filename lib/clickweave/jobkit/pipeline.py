@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 import clickweave
 from clickweave.config.load import Recipe
 from clickweave.contracts.manifest import Manifest, digest
-from clickweave.errors import ClickweaveError, ConfigError, ContractError
+from clickweave.errors import ConfigError, ContractError
 from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.session import make_session
 from clickweave.stages.context import StageRun

@@ -5,6 +5,7 @@ import re
 import signal
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def run(job: TrainJob, config: TrainConfig, ranks: int, spark: "SparkSession | N
     context = spark.sparkContext
     _check_session(context, ranks)
     local = str(context.master).startswith("local")
-    with tempfile.TemporaryFile("w+") as log, _handlers_kept():
+    with tempfile.TemporaryFile("w+") as log, _handlers_kept(), _thread_errors_hidden():
         try:
             results = _horovod_spark_run()(
                 train_rank,
@@ -88,3 +89,14 @@ def _handlers_kept() -> Iterator[None]:
     finally:
         for number, handler in kept.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def _thread_errors_hidden() -> Iterator[None]:
+    """Horovod's own thread dies with a long trace when its job is cancelled; the failure is raised here anyway."""
+    kept = threading.excepthook
+    threading.excepthook = lambda error: None
+    try:
+        yield
+    finally:
+        threading.excepthook = kept

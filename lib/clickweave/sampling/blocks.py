@@ -18,7 +18,9 @@ from clickweave.training.bundle import Bundle, open_bundle
 _OPENED: dict[str, tuple[Bundle, Decoder]] = {}
 
 
-def sample_rows(spark: SparkSession, bundle: dict[str, bytes], spec: CodecSpec, num_rows: int, config: SampleConfig) -> DataFrame:
+def sample_rows(
+    spark: SparkSession, bundle: dict[str, bytes], spec: CodecSpec, num_rows: int, config: SampleConfig
+) -> DataFrame:
     """`num_rows` generated rows in decoded columns, after `block` and `place` (row in the block), both int64.
 
     The bundle is broadcast once per executor and opened once per Python worker.

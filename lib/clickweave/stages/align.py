@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import FIRST_VALUE, CodecSpec
@@ -28,7 +28,7 @@ def run(run: StageRun) -> StageResult:
     events = rows.complete(rows.with_sessions(events, log, raw_type, run.key), train)
     items, users = catalogue.sides(log)
     new_users = run.write("users", _new_users(run, entities))
-    attributes = {}
+    attributes: dict[str, Column] = {}
     for side, table in ((items, run.read("ingest", "items")), (users, new_users)):
         attributes |= catalogue.raw_attributes(side, raw_type.fieldNames())
         events = catalogue.join_attributes(events, table, side)
@@ -37,7 +37,8 @@ def run(run: StageRun) -> StageResult:
     synthetic = synthetic.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", "row_id")
     run.write("synthetic", synthetic)
     return StageResult(
-        {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows}, fitted=asdict(window)
+        {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
+        fitted=asdict(window),
     )
 
 

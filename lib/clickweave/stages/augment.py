@@ -25,20 +25,23 @@ def run(run: StageRun) -> StageResult:
     attributes = catalogue.raw_attributes(items, raw_type.fieldNames())
     augmented, fitted = train.limit(0), {}
     for number, params in enumerate(run.recipe.augment.operators):
-        chosen = operator(params.name)  # type: ignore[attr-defined]
+        name = params.model_dump()["name"]
+        chosen = operator(name)
         found = chosen.fit(train, params, log)
         made = chosen.apply(train, found, params, log, run.recipe.augment.seed + number)
         if attributes and chosen.CHANGES_ITEM:
             made = catalogue.join_attributes(made, run.read("ingest", "items"), items)
         made = with_source(made, log, raw_type, attributes=attributes if chosen.CHANGES_ITEM else {})
-        provenance = {"origin": F.lit(AUGMENTED), "op": F.lit(chosen.Params().name), "run_id": F.lit(run.key)}
+        provenance = {"origin": F.lit(AUGMENTED), "op": F.lit(name), "run_id": F.lit(run.key)}
         augmented = augmented.unionByName(made.withColumns(provenance).select(*columns))
-        fitted[f"{number} {params.name}"] = _plain(found)  # type: ignore[attr-defined]
+        fitted[f"{number} {name}"] = _plain(found)
     table = run.write("augmented", augmented)
     # a label of 0 that the log's own columns cannot say; export then adds the column
     metrics = {"adds_label": not isinstance(log.labels, LabelColumns) and not table.where("label = 0").isEmpty()}
     per_op = {row["op"]: row["count"] for row in table.groupBy("op").count().collect()}
-    return StageResult({"in": run.rows_of_part(TRAIN), "added": run.outputs["augmented"].rows} | per_op, fitted, metrics)
+    return StageResult(
+        {"in": run.rows_of_part(TRAIN), "added": run.outputs["augmented"].rows} | per_op, fitted, metrics
+    )
 
 
 def _plain(fitted: object) -> object:

@@ -27,7 +27,9 @@ def run(run: StageRun) -> StageResult:
     draw = unit_draw("row_id", salt="shard order", seed=config.seed)
     held = unit_draw("row_id", salt="validation", seed=config.seed) < config.validation_share
     names = [column.name for column in spec.columns]
-    shuffled = train.select(*names, "row_id", draw.alias("_draw"), F.when(held, "validation").otherwise("train").alias("_part"))
+    shuffled = train.select(
+        *names, "row_id", draw.alias("_draw"), F.when(held, "validation").otherwise("train").alias("_part")
+    )
     shuffled = shuffled.repartition(num_shards, "row_id").sortWithinPartitions("_part", "_draw", "row_id")
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -4,8 +4,8 @@ from typing import Any
 
 from clickweave.contracts.tables import HOLDOUT, TRAIN
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.report import build_report
 from clickweave.evaluation.render import render_html
+from clickweave.evaluation.report import build_report
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files
 from clickweave.training.bundle import TRAINING

@@ -4,7 +4,7 @@ from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from clickweave.config.load import Recipe
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import LabelColumns, SchemaConfig
 from clickweave.contracts.tables import PARTS, REAL, TRAIN, event_columns
 from clickweave.errors import ContractError
 from clickweave.frames import catalogue, contract
@@ -54,7 +54,9 @@ def _read_side(run: StageRun, side: catalogue.Side) -> DataFrame | None:
     raw = read_raw(run.spark, source, side.name).select("source.*")
     key = source.key or side.raw_key
     if key is None:
-        raise ContractError(f"ingest: source.{side.name} is given, but schema names no {side.name.removesuffix('s')} column")
+        raise ContractError(
+            f"ingest: source.{side.name} is given, but schema names no {side.name.removesuffix('s')} column"
+        )
     contract.check_side_table(raw.schema, key, side, source.path)
     table = catalogue.from_side_table(raw, key, side)
     contract.check_unique(table, side.key, side.name)
@@ -74,12 +76,13 @@ def _quarantine(run: StageRun, events: DataFrame) -> dict[str, int]:
     num_read, num_bad = int(seen.get["read"]), run.outputs["quarantine"].rows
     if num_read == 0:
         raise ContractError(f"ingest: {run.recipe.source.events.path} has no rows")
-    if num_bad > run.recipe.ingest.max_quarantine_share * num_read:
+    allowed = run.recipe.ingest.max_quarantine_share
+    if num_bad > allowed * num_read:
         top = written.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()[0]
         example = written.where(F.col("reason") == top["reason"]).select(F.to_json("source").alias("row")).collect()[0]
         raise ContractError(
-            f"ingest: {num_bad} of {num_read} rows are bad, above ingest.max_quarantine_share = "
-            f"{run.recipe.ingest.max_quarantine_share}; mostly: {top['reason']}, for example {str(example['row'])[:200]}"
+            f"ingest: {num_bad} of {num_read} rows are bad, more than ingest.max_quarantine_share = {allowed}; "
+            f"mostly: {top['reason']}, for example {str(example['row'])[:150]}"
         )
     return {"read": num_read, "quarantined": num_bad}
 
@@ -105,15 +108,23 @@ def _count_parts(run: StageRun, real: DataFrame, counts: dict[str, int]) -> dict
     total = sum(rows.values())
     duplicates = counts["read"] - counts["quarantined"] - total
     if duplicates < 0 or (duplicates > 0 and run.recipe.ingest.duplicates == "keep"):
-        raise ContractError(f"ingest: {counts['read']} rows were read, but {total} kept; the log changed while it was read")
+        raise ContractError(
+            f"ingest: {counts['read']} rows were read, but {total} kept; the log changed while it was read"
+        )
     if run.recipe.log.labels is not None and max((row["best"] for row in found), default=0) < 1:
-        raise ContractError(f"ingest: no row reaches {_first_label(run.recipe.log)}; every label is 0; check schema.labels")
+        raise ContractError(
+            f"ingest: no row reaches {_first_label(run.recipe.log)}; every label is 0; check schema.labels"
+        )
     _check_entities(run, real, rows)
     return {"real": total, "duplicates": duplicates} | rows
 
 
 def _check_entities(run: StageRun, real: DataFrame, rows: dict[str, int]) -> None:
-    empty = [part for part in ("train", "holdout") if rows[part] == 0 and (part == "train" or run.recipe.split.holdout_share > 0)]
+    empty = [
+        part
+        for part in ("train", "holdout")
+        if rows[part] == 0 and (part == "train" or run.recipe.split.holdout_share > 0)
+    ]
     if empty:
         entities = real.select("entity_id").distinct().count()
         raise ContractError(
@@ -123,4 +134,4 @@ def _check_entities(run: StageRun, real: DataFrame, rows: dict[str, int]) -> Non
 
 
 def _first_label(log: SchemaConfig) -> str:
-    return f"label {log.labels.names[0]!r}" if hasattr(log.labels, "names") else "the first label"
+    return f"label {log.labels.names[0]!r}" if isinstance(log.labels, LabelColumns) else "the first label"

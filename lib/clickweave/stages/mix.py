@@ -23,6 +23,8 @@ def run(run: StageRun) -> StageResult:
     mixed = run.write("mixed", join_sources([real, run.read("augment", "augmented"), chosen], columns))
     before, after = content_hash(real), content_hash(mixed.where(mixed["origin"] == REAL))
     if before != after:
-        raise ContractError(f"mix: real rows changed on the way: {before} before, {after} in mixed; do not use this mix")
+        raise ContractError(
+            f"mix: real rows changed on the way: {before} before, {after} in mixed; do not use this mix"
+        )
     counts = {row["origin"]: row["count"] for row in mixed.groupBy("origin").count().collect()}
     return StageResult({"in": num_real, "synthetic": num_synthetic} | counts, fitted={"real": before})

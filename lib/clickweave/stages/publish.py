@@ -29,7 +29,9 @@ def run(run: StageRun) -> StageResult:
         _write_papers(run, folder, report, rows)
         version = publish_version(run.workspace, dataset=run.recipe.dataset, run_key=run.key, path=folder)
     run.progress(f"version {version.number} in {run.workspace.path(version.path)}")
-    return StageResult({"published": count_rows(run.workspace.path(f"{version.path}/events"))}, metrics={"version": version.number})
+    return StageResult(
+        {"published": count_rows(run.workspace.path(f"{version.path}/events"))}, metrics={"version": version.number}
+    )
 
 
 def _write_tables(run: StageRun, folder: str) -> dict[str, int]:

@@ -58,11 +58,13 @@ def export_table(workspace: Workspace, table: str, out: str, *, part: str | None
 
 
 def _flatten(table: pa.Table, extra: list[str]) -> pa.Table:
-    """The fields of `source` as columns, then the extra ones. One that the log already has gets `clickweave_` before."""
+    """The fields of `source`, then the extra columns; one whose name the log has gets `clickweave_` before it."""
     source = table.column("source").combine_chunks()
     fields = list(source.type)
     taken = {field.name for field in fields}
-    arrays = [source.field(number) if table.num_rows else pa.nulls(0, field.type) for number, field in enumerate(fields)]
+    arrays = [
+        source.field(number) if table.num_rows else pa.nulls(0, field.type) for number, field in enumerate(fields)
+    ]
     names = [field.name for field in fields] + [f"clickweave_{name}" if name in taken else name for name in extra]
     return pa.table([*arrays, *[table.column(name) for name in extra]], names=names)
 

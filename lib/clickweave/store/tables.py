@@ -19,7 +19,8 @@ def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
     """A raw table as one struct column `source` and a text column `raw_text`.
 
     CSV columns are text, as they stand in the file; JSON types are Spark's. A CSV or JSON record that cannot be
-    parsed is a row with its text in `raw_text`, which is null otherwise. Parquet and ORC files are checked by their footers first.
+    parsed is a row with its text in `raw_text`, which is null otherwise. Parquet files are checked
+    by their footers first.
 
     Args:
         role: what errors call the table: events, items or users.
@@ -65,7 +66,9 @@ def source_format(source: FileSource, role: str) -> str:
         return "table"
     found = raw_files(source.path)
     if not found:
-        raise ContractError(f"ingest: no {role} at {source.path}: no such file or folder, or it is empty; see source.{role}")
+        raise ContractError(
+            f"ingest: no {role} at {source.path}: no such file or folder, or it is empty; see source.{role}"
+        )
     if source.format is not None:
         return source.format
     for path in (source.path, *found):
@@ -109,9 +112,11 @@ def footer_rows(path: str) -> list[tuple[str, int]]:
     return [(file, pq.read_metadata(file, filesystem=found).num_rows) for file in files.list_files(path, ".parquet")]
 
 
-def _read_text(spark: SparkSession, path: str, kind: str, **options: bool) -> DataFrame:
+def _read_text(spark: SparkSession, path: str, kind: str, **options: str | bool) -> DataFrame:
     """CSV or JSON with a column that keeps the text of records that do not parse."""
-    inferred = spark.read.options(**options, mode="PERMISSIVE", columnNameOfCorruptRecord=CORRUPT).format(kind).load(path)
+    inferred = (
+        spark.read.options(**options, mode="PERMISSIVE", columnNameOfCorruptRecord=CORRUPT).format(kind).load(path)
+    )
     fields = [field for field in inferred.schema.fields if field.name != CORRUPT]
     schema = StructType(fields).add(CORRUPT, "string")
     options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
@@ -126,7 +131,9 @@ def _check_footers(path: str, role: str) -> None:
         try:
             schema = pq.read_schema(inner, filesystem=found)
         except (OSError, pa.ArrowInvalid) as error:
-            raise ContractError(f"ingest: {role} file {file} is not readable Parquet: {str(error).splitlines()[0]}") from error
+            raise ContractError(
+                f"ingest: {role} file {file} is not readable Parquet: {str(error).splitlines()[0]}"
+            ) from error
         if first is None:
             first = (file, schema)
         for field in first[1]:
@@ -135,4 +142,6 @@ def _check_footers(path: str, role: str) -> None:
                 raise ContractError(f"ingest: {role} file {file} has no column {field.name!r}, which {first[0]} has")
             kind = schema.field(place).type
             if kind != field.type and not (pa.types.is_integer(kind) and pa.types.is_integer(field.type)):
-                raise ContractError(f"ingest: column {field.name!r} is {kind} in {file}, but {field.type} in {first[0]}")
+                raise ContractError(
+                    f"ingest: column {field.name!r} is {kind} in {file}, but {field.type} in {first[0]}"
+                )

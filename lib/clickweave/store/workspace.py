@@ -1,9 +1,9 @@
 """One run's folder: an attempt folder per stage and try, and one manifest per stage that says which attempt counts.
 
-    <workspace>/<stage>/<attempt>/<table>/...     written by one try, never touched again
-    <workspace>/<stage>/manifest.json             replaced whole when the stage is done (law 12)
-    <workspace>/log.jsonl                         one line per stage event
-    <workspace>/published/                        dataset versions (store/publish.py)
+<workspace>/<stage>/<attempt>/<table>/...     written by one try, never touched again
+<workspace>/<stage>/manifest.json             replaced whole when the stage is done (law 12)
+<workspace>/log.jsonl                         one line per stage event
+<workspace>/published/                        dataset versions (store/publish.py)
 """
 
 import uuid

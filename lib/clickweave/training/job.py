@@ -62,7 +62,7 @@ class TrainJob:
 
 
 def make_job(codec: CodecSpec, config: TrainConfig, *, shards: str, ranks: int, out_dir: str) -> TrainJob:
-    """The job of `config` over <shards>/train and <shards>/validation; reads their footers.
+    """The job of `config` over <shards>/part=train and <shards>/part=validation; reads their footers.
 
     Raises:
         ConfigError, ContractError: the shards cannot be shared out among the ranks, or cannot be read.

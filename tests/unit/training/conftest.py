@@ -35,10 +35,10 @@ def make_codec(num_rows):
 
 @pytest.fixture
 def write_shards(tmp_path):
-    """Writes <folder>/train and <folder>/validation in several row groups; returns the codec and the folder."""
+    """Writes train and validation shards in several row groups; returns the codec and the folder."""
 
     def write(num_rows=2000, num_files=5):
-        for part, count, seed in (("train", num_rows, 0), ("validation", max(num_rows // 5, 1), 1)):
+        for part, count, seed in (("part=train", num_rows, 0), ("part=validation", max(num_rows // 5, 1), 1)):
             item, label, position = draw_rows(count, seed)
             columns = {
                 "code_item_id": (item + 2).astype("int32"),

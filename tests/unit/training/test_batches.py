@@ -70,7 +70,7 @@ def test_plain_batches_give_every_row_in_order():
 
 def test_reader_reads_what_the_shards_hold(write_shards):
     codec, shards = write_shards(num_rows=100, num_files=3)
-    groups = row_groups(f"{shards}/train")
+    groups = row_groups(f"{shards}/part=train")
     assert [group.rows for group in groups] == [34, 33, 33]
     batch = reader(codec)(groups[0])
     assert batch.codes_BC.shape == (34, 3) and batch.codes_BC.dtype == torch.int64
@@ -81,7 +81,7 @@ def test_reader_reads_what_the_shards_hold(write_shards):
 
 def test_null_position_is_read_as_zero(write_shards):
     codec, shards = write_shards(num_rows=10, num_files=1)
-    group = row_groups(f"{shards}/train")[0]
+    group = row_groups(f"{shards}/part=train")[0]
     table = pq.read_table(group.file)
     nulls = pa.array([None] * 10, pa.float32())
     pq.write_table(table.set_column(3, "position_price", nulls), group.file)
@@ -90,7 +90,7 @@ def test_null_position_is_read_as_zero(write_shards):
 
 def test_codes_outside_the_codec_are_refused(write_shards):
     codec, shards = write_shards(num_rows=10, num_files=1)
-    group = row_groups(f"{shards}/train")[0]
+    group = row_groups(f"{shards}/part=train")[0]
     table = pq.read_table(group.file)
     pq.write_table(table.set_column(1, "code_label", pa.array([6] * 10, pa.int32())), group.file)
     with pytest.raises(ContractError, match="'code_label'"):

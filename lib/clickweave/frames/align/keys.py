@@ -56,7 +56,7 @@ def id_space(raw_type: DataType) -> IdSpace:
     kind = names.get(raw_type.typeName())
     if kind is None:
         raise ContractError(
-            f"align: ids of type {raw_type.simpleString()} leave no room for new ones; cast the column to bigint or string"
+            f"align: ids of type {raw_type.simpleString()} leave no room for new ones; store them as bigint or string"
         )
     return IdSpace(kind)
 
@@ -70,7 +70,7 @@ def check_free(real: DataFrame, column: str, space: IdSpace) -> None:
     row = real.where(space.reached_by(F.col(column))).agg(F.min(column).alias("first")).first()
     if row is not None and row["first"] is not None:
         raise ContractError(
-            f"align: real {column} {row['first']!r} lies where synthetic ids go ({space.kind}); rename such ids in the log"
+            f"align: real {column} {row['first']!r} lies where synthetic ids go ({space.kind}); rename it in the log"
         )
 
 
@@ -82,4 +82,4 @@ def check_distinct(ids: DataFrame, column: str) -> None:
     """
     row = ids.groupBy(column).count().agg(F.max("count").alias("most")).first()
     if row is not None and (row["most"] or 0) > 1:
-        raise ContractError(f"align: {row['most']} synthetic entities share one new {column}; store ids as bigint or string")
+        raise ContractError(f"align: {row['most']} synthetic entities share a {column}; store ids as bigint")

@@ -36,7 +36,9 @@ def entity_space(log: SchemaConfig, raw_type: StructType) -> IdSpace | None:
     return None if raw_key is None else id_space(raw_type[raw_key].dataType)
 
 
-def entity_table(spark: SparkSession, values: tuple[str, ...], first_code: int, space: IdSpace, run_id: str) -> DataFrame:
+def entity_table(
+    spark: SparkSession, values: tuple[str, ...], first_code: int, space: IdSpace, run_id: str
+) -> DataFrame:
     """One row per entity that the codec kept: `entity_code`, `real_id`, `new_id`. O(kept entities) on the driver."""
     coded = spark.createDataFrame(
         [(first_code + place, value) for place, value in enumerate(values)], f"{ENTITY_CODE} bigint, real_id string"
@@ -44,7 +46,9 @@ def entity_table(spark: SparkSession, values: tuple[str, ...], first_code: int, 
     return coded.withColumn("new_id", space.new_id(run_id, F.col(ENTITY_CODE)))
 
 
-def as_events(raw: DataFrame, entities: DataFrame | None, log: SchemaConfig, window: TimeWindow, run_id: str, op: str) -> DataFrame:
+def as_events(
+    raw: DataFrame, entities: DataFrame | None, log: SchemaConfig, window: TimeWindow, run_id: str, op: str
+) -> DataFrame:
     """Canonical key, label and provenance columns for raw synthetic rows; one row per row.
 
     Requires block, place, the decoded columns, and entity_code where `entities` is given. Every entity_code must be

@@ -26,7 +26,9 @@ class Params(Section):
     def check(self, log: SchemaConfig, known: set[str]) -> None:
         """Raises ConfigError where the log has no sessions."""
         if log.event_time is None or log.entity_column is None:
-            raise ConfigError("augment operator crop needs sessions: schema.event_time and schema.user or schema.session")
+            raise ConfigError(
+                "augment operator crop needs sessions: schema.event_time and schema.user or schema.session"
+            )
 
 
 def fit(train: DataFrame, params: Params, log: SchemaConfig) -> None:
@@ -47,7 +49,9 @@ def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, see
     sessions = Window.partitionBy("entity_id", "session_id")
     in_order = sessions.orderBy("event_time", "row_id")
     chosen = train.where(unit_draw("entity_id", "session_id", salt="crop", seed=seed) < params.share)
-    numbered = chosen.withColumn("_place", F.row_number().over(in_order) - 1).withColumn("_n", F.count("*").over(sessions))
+    numbered = chosen.withColumn("_place", F.row_number().over(in_order) - 1).withColumn(
+        "_n", F.count("*").over(sessions)
+    )
     keep = F.ceil(F.col("_n") * F.lit(params.keep_share))
     start_draw = unit_draw("entity_id", "session_id", salt="crop start", seed=seed)
     start = F.floor(start_draw * (F.col("_n") - keep + 1))

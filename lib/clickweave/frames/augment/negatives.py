@@ -54,9 +54,13 @@ def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, see
     extra = unit_draw("row_id", salt="negatives count", seed=seed) < params.ratio % 1.0
     wanted = F.sequence(F.lit(0), F.lit(int(params.ratio)) + extra.cast("int"))
     numbered = positives.withColumn("_wanted", F.explode(F.slice(wanted, 2, F.size(wanted))))
-    tries = numbered.select("row_id", "entity_id", "_wanted", F.explode(F.sequence(F.lit(1), F.lit(TRIES))).alias("_try"))
+    tries = numbered.select(
+        "row_id", "entity_id", "_wanted", F.explode(F.sequence(F.lit(1), F.lit(TRIES))).alias("_try")
+    )
     draws = tries.withColumn("_draw", unit_draw("row_id", "_wanted", "_try", salt="negatives item", seed=seed))
-    hits = draws.withColumn("_cell", F.floor(F.col("_draw") * CELLS)).join(_item_spans(positives, params.alpha), "_cell")
+    hits = draws.withColumn("_cell", F.floor(F.col("_draw") * CELLS)).join(
+        _item_spans(positives, params.alpha), "_cell"
+    )
     hits = hits.where((F.col("_draw") >= F.col("_from")) & (F.col("_draw") < F.col("_to")))
     clicked = positives.select("entity_id", F.col("item_id").alias("_item")).distinct()
     unclicked = hits.join(clicked, ["entity_id", "_item"], "left_anti")

@@ -32,7 +32,9 @@ class Params(Section):
     def targets(self, log: SchemaConfig) -> tuple[str, ...]:
         """The features that are jittered; those under a label threshold are not, since the label must stay."""
         under_label = {threshold.column for threshold in log.thresholds.values()}
-        numeric = [n for n, s in log.event_features.items() if s.kind == "numeric" and (s.column or n) not in under_label]
+        numeric = [
+            n for n, s in log.event_features.items() if s.kind == "numeric" and (s.column or n) not in under_label
+        ]
         return tuple(numeric) if self.columns is None else self.columns
 
     def check(self, log: SchemaConfig, known: set[str]) -> None:

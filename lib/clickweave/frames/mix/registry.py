@@ -7,7 +7,7 @@ Real and augmented rows always join; a strategy decides about synthetic ones and
 
 from collections.abc import Callable
 from importlib import import_module
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from clickweave.config.base import Section
 from clickweave.config.variants import unknown_variant
@@ -20,7 +20,7 @@ class Strategy(Protocol):
     """What a strategy's module offers."""
 
     Params: type[Section]
-    choose: Callable[..., object]
+    choose: Callable[..., Any]
 
 
 def strategy(name: str) -> Strategy:
