@@ -2,8 +2,9 @@
 
 Arms: `real` (T), `synthetic` (S), `bootstrap` and `independent` (the controls), `mixed` (T and the mixed set's extra
 rows) and `repeated` (T and as many rows drawn from T again, from all of it and not from the arm alone: the generator
-saw all of T, so extra rows of either kind must know as much, or a plain copy would pass for an uplift). All but the last two have the same number of rows; every arm
-takes the same number of trees. U1 after Esteban et al. 2017 (train on synthetic, test on real).
+saw all of T, so extra rows of either kind must know as much, or a plain copy would pass for an uplift). All but the
+last two have the same number of rows; every arm takes the same number of trees. U1 after Esteban et al. 2017 (train
+on synthetic, test on real).
 """
 
 from dataclasses import dataclass

@@ -21,10 +21,10 @@ class IdSpace:
     kind: str
 
     def new_id(self, run_id: str, number: Column) -> Column:
-        """A text id inside the space for a number below 2^30, hashed from run and number.
+        """A text id inside the space, hashed from run and number.
 
         In 30 bits a hash would collide after some ten thousand ids, so there it is a permutation: an odd factor
-        and an offset by run, modulo 2^30. Distinct numbers give distinct ids.
+        and an offset by run, modulo 2^30. Distinct numbers below 2^30 give distinct ids.
         """
         hashed = F.xxhash64(F.lit(run_id), number)
         match self.kind:
@@ -32,7 +32,7 @@ class IdSpace:
                 return (F.pmod(hashed, F.lit(LONG_FROM)) + F.lit(LONG_FROM)).cast("string")
             case "integer":
                 offset = F.pmod(F.xxhash64(F.lit(run_id)), F.lit(INT_FROM))
-                mixed = number.cast("bigint") * F.lit(ODD_FACTOR) + offset
+                mixed = F.pmod(number.cast("bigint"), F.lit(INT_FROM)) * F.lit(ODD_FACTOR) + offset
                 return (F.pmod(mixed, F.lit(INT_FROM)) + F.lit(INT_FROM)).cast("string")
         return F.concat(F.lit(TEXT_PREFIX), F.lpad(F.lower(F.hex(hashed)), 16, "0"))
 

@@ -38,13 +38,16 @@ def fit(train: DataFrame, params: Params, log: SchemaConfig) -> None:
 def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """Copies of ceil(keep_share * n) consecutive events of a seeded share of sessions with n >= 2 events.
 
-    The place of the crop is uniform over the session. A copy keeps the user and gets a new session_id, unless the
-    log maps sessions to the row's entity. One shuffle by session.
+    The place of the crop is uniform over the session. A copy keeps its user and is a session of its own, so that no
+    session holds an event twice: it gets a new session_id, of the raw column's type where the log maps sessions.
+    One shuffle by session.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
+    from clickweave.frames.align.keys import id_space
     from clickweave.frames.draws import row_key, unit_draw
+    from clickweave.frames.quality import entity_of_row
 
     sessions = Window.partitionBy("entity_id", "session_id")
     in_order = sessions.orderBy("event_time", "row_id")
@@ -56,9 +59,15 @@ def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, see
     start_draw = unit_draw("entity_id", "session_id", salt="crop start", seed=seed)
     start = F.floor(start_draw * (F.col("_n") - keep + 1))
     inside = (F.col("_n") >= 2) & (F.col("_place") >= start) & (F.col("_place") < start + keep)
+    new_session = F.concat(F.col("session_id"), F.lit(f"-crop{seed}"))
+    if log.session is not None:
+        raw_type = train.select(F.col("source").getField(log.session)).schema[0].dataType
+        new_session = id_space(raw_type).new_id(f"crop {seed}", F.xxhash64("entity_id", "session_id"))
     return (
         numbered.where(inside)
         .drop("_place", "_n")
+        .withColumn("session_id", new_session)
+        .withColumn("entity_id", entity_of_row())
         .withColumn("parent_id", F.col("row_id"))
         .withColumn("row_id", row_key("row_id", salt=f"crop {seed}"))
     )

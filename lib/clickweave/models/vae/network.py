@@ -118,7 +118,7 @@ class Vae(nn.Module):
             drawn.append(torch.cat(blocks))
         codes_BC = torch.stack(drawn, dim=1)
         positions_BP = draw_beta(self.position_shapes(hidden_BH, codes_BC), rng)
-        return Batch(codes_BC, positions_BP + 1)
+        return Batch(codes_BC, positions_BP * self.width_mask(codes_BC))
 
 
 def kl_to_normal(mean_BZ: torch.Tensor, log_var_BZ: torch.Tensor) -> torch.Tensor:

@@ -15,5 +15,9 @@ class Params(Section):
         32, ge=1, le=512, description="vae: most numbers per code; the output layer shares them (Press & Wolf 2017)"
     )
     kl_weight: float = Field(
-        1.0, ge=0, le=100, description="vae: factor of the KL term; 1 is the bound itself (beta of Higgins et al. 2017)"
+        0.2,
+        ge=0,
+        le=100,
+        description="vae: factor of the KL term; 1 is the bound itself (beta of Higgins et al. 2017), less keeps more of "
+        "what columns say about each other, at the price of marginals",
     )
