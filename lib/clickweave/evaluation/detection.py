@@ -1,6 +1,8 @@
 """F4: can a strong classifier tell synthetic rows from real ones? Two-sample test of Lopez-Paz & Oquab 2017."""
 
-from typing import Any
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -12,18 +14,31 @@ from clickweave.evaluation.fidelity import Sides
 from clickweave.evaluation.gates import Row, judged, not_applicable
 
 NUM_FOLDS = 5
+WORKERS = 2
+_In = TypeVar("_In")
+_Out = TypeVar("_Out")
 
 
 def tree_model(seed: int, num_trees: int = 150, **params: Any) -> LGBMClassifier:
-    """LightGBM with 31 leaves and rate 0.08; the same bits on every run."""
+    """LightGBM with 31 leaves and rate 0.08; the same bits on every run.
+
+    One thread: on samples this small a second gains little, and on a busy machine its barriers cost ten times over.
+    Trainings run side by side instead (`side_by_side`).
+    """
     fixed: dict[str, Any] = {
         "deterministic": True,
         "force_row_wise": True,
-        "num_threads": 2,
+        "num_threads": 1,
         "verbose": -1,
         "random_state": seed,
     }
     return LGBMClassifier(n_estimators=num_trees, num_leaves=31, learning_rate=0.08, **fixed, **params)
+
+
+def side_by_side(work: Callable[[_In], _Out], inputs: Iterable[_In]) -> list[_Out]:
+    """`work` of each input, in their order, WORKERS at a time; LightGBM lets go of the interpreter while it trains."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        return list(pool.map(work, inputs))
 
 
 def entity_folds(entities: pd.Series, seed: int) -> np.ndarray:
@@ -66,9 +81,10 @@ def judge_detection(sides: Sides, columns: list[Column], seed: int) -> tuple[Row
 
     Cost: 20 trainings of 150 trees on at most 32,000 rows.
     """
-    found = {
-        name: detection_auc(frame, sides.holdout, columns, sides.train, seed) for name, frame in sides.judged.items()
-    }
+    results = side_by_side(
+        lambda frame: detection_auc(frame, sides.holdout, columns, sides.train, seed), sides.judged.values()
+    )
+    found = dict(zip(sides.judged, results, strict=True))
     aucs = {name: auc for name, (auc, _) in found.items()}
     ceiling = aucs["train"]
     if "synthetic" not in found:

@@ -15,6 +15,7 @@ import pandas as pd
 
 from clickweave.config.log import SchemaConfig
 from clickweave.evaluation.ctr import ctr_judge, fit_and_score, weighted_auc
+from clickweave.evaluation.detection import side_by_side
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.samples import Samples, bootstrap_copy, independent_columns, take
 
@@ -67,13 +68,15 @@ def judge_utility(
     test = take(samples.holdout, len(samples.holdout))
     clicked = target.of(test)
     judge = ctr_judge(schema, samples.train)
-    scores = {
-        name: [
-            fit_and_score(judge, arm, target.of(arm), test, weights=_weights(name, arm), seed=seed)
-            for seed in range(num_seeds)
-        ]
-        for name, arm in arms.items()
-    }
+    trainings = [(name, number) for name in arms for number in range(num_seeds)]
+
+    def train(training: tuple[str, int]) -> np.ndarray:
+        arm = arms[training[0]]
+        weights = _weights(training[0], arm)
+        return fit_and_score(judge, arm, target.of(arm), test, weights=weights, seed=training[1])
+
+    predicted = side_by_side(train, trainings)
+    scores = {name: predicted[place * num_seeds : (place + 1) * num_seeds] for place, name in enumerate(arms)}
     draws = _bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed)
     table = {
         name: {

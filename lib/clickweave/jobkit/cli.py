@@ -30,6 +30,7 @@ VARIANTS = Variants(augment_registry.params, model_registry.params, mix_registry
 app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
+    rich_markup_mode=None,
     pretty_exceptions_enable=False,
     help="Turns a real click log into a better, or a shareable, training set.",
 )

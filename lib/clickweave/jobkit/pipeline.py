@@ -18,7 +18,7 @@ from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.session import make_session
 from clickweave.stages.context import StageRun
 from clickweave.store import files
-from clickweave.store.tables import raw_files
+from clickweave.store.tables import raw_files, source_format
 from clickweave.store.workspace import Workspace
 
 STAGES = ("ingest", "augment", "encode", "train", "sample", "align", "mix", "evaluate", "publish")
@@ -107,7 +107,7 @@ class Pipeline:
         stamps = {}
         for role in ("events", "items", "users"):
             source = getattr(self._recipe.source, role)
-            if source is not None and source.format != "table":
+            if source is not None and source_format(source, role) != "table":
                 stamps[role] = digest([files.file_stamps(path) for path in raw_files(source.path)])
         return stamps
 

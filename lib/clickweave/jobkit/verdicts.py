@@ -16,7 +16,7 @@ def print_verdicts(report: dict[str, Any]) -> None:
     """Prints one line per row of the report to standard output: value, ceiling, gate, grade and whether it blocks."""
     console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120, highlight=False)
     table = Table(box=None, pad_edge=False)
-    for name in ("row", "what", "figure", "real rows", "gate", "grade", "blocks"):
+    for name in ("row", "what", "figure", "real rows", "gate", "grade", "may refuse"):
         table.add_column(name, no_wrap=name != "what")
     for row in report["rows"]:
         grade = Text("not applicable" if row["grade"] == "na" else row["grade"], style=_COLOURS[row["grade"]])

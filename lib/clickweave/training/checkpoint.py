@@ -45,7 +45,7 @@ def load_checkpoint(folder: str, job_hash: str, sizes: Mapping[str, int]) -> tup
         return None, None
     try:
         state = files.read_json(f"{folder}/{STATE}")
-        if False:
+        if state["job"] != job_hash:
             return None, "checkpoint ignored: it belongs to another config, codec or plan; training starts afresh"
         data = files.read_bytes(f"{folder}/{state['tensors']}/tensors.safetensors")
         if _sha256(data) != state["sha256"]:
