@@ -12,7 +12,7 @@ from clickweave.training.job import make_job
 
 LEVELS = 4
 BIN_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0)
-SMALL = Params(latent_dim=4, hidden=32, depth=1, embedding_dim=8)
+SMALL = Params(latent_dim=4, hidden=32, depth=1, embedding_dim=8, kl_weight=1.0)
 
 
 def draw_rows(num_rows, seed):
@@ -50,7 +50,7 @@ def write_shards(tmp_path):
             for number, rows in enumerate(np.array_split(np.arange(count), num_files)):
                 table = pa.table({name: values[rows] for name, values in columns.items()})
                 path = tmp_path / "shards" / part / f"{number}.parquet"
-                pq.write_table(table, path, write_page_checksum=True)
+                pq.write_table(table, path, write_page_checksum=True, compression="NONE", use_dictionary=False)
         return make_codec(num_rows), str(tmp_path / "shards")
 
     return write

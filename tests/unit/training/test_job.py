@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -66,16 +67,19 @@ def test_resumed_training_ends_with_the_weights_of_an_undisturbed_one(toy_job):
     assert resumed["history"] == whole["history"]
 
 
-@pytest.mark.parametrize("harm", ["torn tensors", "torn state", "foreign"])
+@pytest.mark.parametrize("harm", ["torn tensors", "flipped tensors", "torn state", "foreign"])
 def test_unusable_checkpoint_is_left_alone_and_said_so(toy_job, harm):
     whole = run_rank(toy_job(out="whole"), NullComm())
     job = toy_job(out="broken", weight_decay=0.5) if harm == "foreign" else toy_job(out="broken")
     with pytest.raises(KeyboardInterrupt):
         run_rank(job, StopsAfter(2))
     checkpoint = Path(job.out_dir, "checkpoint")
-    torn = {"torn tensors": next(checkpoint.rglob("*.safetensors")), "torn state": checkpoint / "state.json"}
-    if harm in torn:
-        torn[harm].write_bytes(torn[harm].read_bytes()[:-9])
+    harmed = checkpoint / "state.json" if harm == "torn state" else next(checkpoint.rglob("*.safetensors"))
+    data = harmed.read_bytes()
+    if harm.startswith("torn"):
+        harmed.write_bytes(data[:-9])
+    if harm.startswith("flipped"):
+        harmed.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     again = run_rank(toy_job(out="broken"), NullComm())
     assert again["resumed_from"] == 0
     assert again["weights_sha256"] == whole["weights_sha256"]
@@ -123,11 +127,12 @@ def test_ranks_that_do_not_match_the_plan_are_refused(toy_job):
         run_rank(toy_job(ranks=2), NullComm())
 
 
-def test_shard_that_changed_after_the_plan_is_refused(toy_job):
+def test_one_flipped_bit_in_a_value_of_a_shard_is_found(toy_job):
     job = toy_job()
     shard = Path(job.plan.train[0][0].file)
+    values = pq.read_table(shard)["position_price"].to_numpy().tobytes()
     data = bytearray(shard.read_bytes())
-    data[60] ^= 0xFF
+    data[data.index(values) + 1] ^= 1
     shard.write_bytes(data)
     with pytest.raises(ContractError, match="encode again"):
         run_rank(job, NullComm())
