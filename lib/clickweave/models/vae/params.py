@@ -18,6 +18,6 @@ class Params(Section):
         0.2,
         ge=0,
         le=100,
-        description="vae: factor of the KL term; 1 is the bound itself (beta of Higgins et al. 2017), less keeps more of "
-        "what columns say about each other, at the price of marginals",
+        description="vae: factor of the KL term; 1 is the bound itself (beta of Higgins et al. 2017), less keeps more "
+        "of what columns say about each other, at the price of marginals",
     )
