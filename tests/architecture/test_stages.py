@@ -52,9 +52,9 @@ def test_a_stage_has_tests(root: Path, stage: str) -> None:
 
 
 def test_base_yaml_is_what_describe_prints(root: Path) -> None:
-    from clickweave.config.defaults import render_defaults
+    from clickweave.jobkit.cli import default_recipe
 
-    assert (root / "conf/base.yaml").read_text(encoding="utf-8") == render_defaults()
+    assert (root / "conf/base.yaml").read_text(encoding="utf-8") == default_recipe()
 
 
 @pytest.mark.parametrize("folder", ["lib", "jobs"])

@@ -1,21 +1,17 @@
-"""One small Spark session for all Spark tests."""
+"""One small Spark session for all Spark tests, with the product's own settings."""
 
 from collections.abc import Iterator
 
 import pytest
 from pyspark.sql import SparkSession
 
+from clickweave.config.stages import SparkConfig
+from clickweave.jobkit.session import make_session
+
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    session = (
-        SparkSession.builder.master("local[2]")
-        .appName("clickweave-tests")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "4")
-        .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.ansi.enabled", "true")
-        .getOrCreate()
-    )
+    few_partitions = {"spark.default.parallelism": 2}
+    session = make_session(SparkConfig(master="local[2]", shuffle_partitions=4, conf=few_partitions), "tests")
     yield session
     session.stop()

@@ -73,7 +73,7 @@ def _decode_bins(column: ColumnSpec, codes: np.ndarray, inside: np.ndarray) -> p
         return pa.nulls(len(codes), _ARROW_TYPES[column.type])
     place = np.maximum(codes - FIRST_BIN, 0)
     lows, highs = np.asarray(column.lows)[place], np.asarray(column.highs)[place]
-    numbers = lows + inside * (highs - lows)
+    numbers = np.clip(lows + inside * (highs - lows), lows, highs)
     if column.step:
         steps = np.floor(inside * (highs - lows + column.step) / column.step)
         numbers = np.minimum(lows + steps * column.step, highs)

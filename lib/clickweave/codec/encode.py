@@ -48,7 +48,7 @@ def _bin_codes(column: ColumnSpec, values: pa.Array) -> tuple[np.ndarray, np.nda
     if pa.types.is_timestamp(values.type):
         values = values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
     null = values.is_null().to_numpy(zero_copy_only=False)
-    numbers = values.cast(pa.float64()).fill_null(0.0).to_numpy(zero_copy_only=False)
+    numbers = values.cast(pa.float64(), safe=False).fill_null(0.0).to_numpy(zero_copy_only=False)
     if not column.lows:
         return np.zeros(len(numbers), np.int32), np.full(len(numbers), 0.5, np.float32)
     lows, highs = np.asarray(column.lows), np.asarray(column.highs)

@@ -3,7 +3,7 @@
 import difflib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError
@@ -94,15 +94,23 @@ def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
 
 
 def _generator(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
+    _refuse_inner(section, "train", "model")
     params = variants.generator(str(section.get("generator", stages.TrainConfig().generator)))
     own, others = split_section(section, stages.TrainConfig, params)
     return {**own, "model": _validate(params, others, "train")}
 
 
 def _strategy(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
+    _refuse_inner(section, "mix", "how")
     params = variants.strategy(str(section.get("strategy", stages.MixConfig().strategy)))
     own, others = split_section(section, stages.MixConfig, params)
     return {**own, "how": _validate(params, others, "mix")}
+
+
+def _refuse_inner(section: dict[str, Any], name: str, inner: str) -> None:
+    """`inner` holds the variant's checked parameters; a recipe gives them beside the section's own keys."""
+    if inner in section:
+        raise ConfigError(f"unknown key '{name}.{inner}'; write its keys directly under {name}")
 
 
 def _check_meaning(recipe: Recipe) -> None:
@@ -136,7 +144,7 @@ def _validate(model: type[BaseModel], raw: dict[str, Any], where: str) -> Any:
 def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
     """The first problem of a pydantic error in one line, with the nearest known key for a misspelt one."""
     first = error.errors()[0]
-    path = [str(part) for part in first["loc"] if not str(part)[:1].isupper()]
+    path = [str(part) for part in first["loc"] if not str(part).startswith("<")]  # tags of unions, such as <threshold>
     place = ".".join([where, *path] if where else path) or "recipe"
     if first["type"] == "extra_forbidden":
         near = difflib.get_close_matches(path[-1], _known_keys(model, path[:-1]), n=1)
@@ -148,15 +156,18 @@ def explain(error: ValidationError, model: type[BaseModel], where: str) -> str:
 
 
 def _known_keys(model: type[BaseModel], path: list[str]) -> list[str]:
+    models = [model]
     for part in path:
-        fields = {field.alias or name: field for name, field in model.model_fields.items()}
-        inner = fields[part].annotation if part in fields else None
-        nested = [kind for kind in (inner, *getattr(inner, "__args__", ())) if isinstance(kind, type)]
-        nested = [kind for kind in nested if issubclass(kind, BaseModel)]
-        if not nested:
-            return []
-        model = nested[0]
-    return [field.alias or name for name, field in model.model_fields.items()]
+        fields = [field for kind in models for name, field in kind.model_fields.items() if part in (name, field.alias)]
+        models = [kind for field in fields for kind in _models_in(field.annotation)] or models  # else a dict's own key
+    return [field.alias or name for kind in models for name, field in kind.model_fields.items()]
+
+
+def _models_in(annotation: Any) -> list[type[BaseModel]]:
+    """The models that stand anywhere in a type, such as `dict[str, FeatureSpec] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [kind for inner in get_args(annotation) for kind in _models_in(inner)]
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
@@ -164,7 +175,7 @@ def _read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: no such file")
     try:
         return parse_yaml(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
+    except (yaml.YAMLError, OSError, ValueError) as error:
         raise ConfigError(f"{path}: {' '.join(str(error).split())}") from None
 
 

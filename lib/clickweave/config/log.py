@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator, model_validator
 
 from clickweave.config.base import Duration, Section
 
@@ -47,11 +47,17 @@ class Threshold(Section):
     at_least: float
 
 
+_LabelColumn = Annotated[
+    Annotated[str, Tag("<column>")] | Annotated[Threshold, Tag("<threshold>")],
+    Discriminator(lambda value: "<threshold>" if isinstance(value, dict | Threshold) else "<column>"),
+]
+
+
 class LabelColumns(Section):
     """One column per label, weakest first. Level k of a row is its strongest label; it implies the weaker ones."""
 
-    names: tuple[str, ...]
-    columns: tuple[str | Threshold, ...]
+    names: tuple[str, ...] = Field(min_length=1)
+    columns: tuple[_LabelColumn, ...] = Field(min_length=1)
 
 
 class EventTypes(Section):
@@ -59,6 +65,13 @@ class EventTypes(Section):
 
     column: str
     order: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("order")
+    @classmethod
+    def _once(cls, order: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(order)) < len(order):
+            raise ValueError("an event type stands twice")
+        return order
 
 
 class FeatureSpec(Section):
@@ -78,15 +91,33 @@ class FeatureSpec(Section):
             raise ValueError(f"features of kind {kind!r} are not built yet; leave the column without a role")
         return kind
 
+    @model_validator(mode="after")
+    def _ordered(self) -> "FeatureSpec":
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
+        return self
+
 
 Feature = Annotated[FeatureSpec, BeforeValidator(lambda value: {"kind": value} if isinstance(value, str) else value)]
 
 
 def _labels(value: Any) -> Any:
     """`{click: c1, purchase: c2}` in the form of LabelColumns; an event-type column and null stay."""
-    if not isinstance(value, dict) or "order" in value or "names" in value:
+    if not isinstance(value, dict):
+        if value is None or isinstance(value, Section):
+            return value
+        raise ValueError("write {click: column, purchase: column} or {column: ..., order: [view, buy]}")
+    if "order" in value or "names" in value:
         return value
+    if "column" in value:
+        raise ValueError("with `column` name the event types too: {column: ..., order: [view, buy]}")
     return {"names": tuple(value), "columns": tuple(value.values())}
+
+
+_Labels = Annotated[
+    Annotated[LabelColumns, Tag("<columns>")] | Annotated[EventTypes, Tag("<types>")],
+    Discriminator(lambda value: "<types>" if isinstance(value, EventTypes) or "order" in value else "<columns>"),
+]
 
 
 class SchemaConfig(Section):
@@ -101,13 +132,27 @@ class SchemaConfig(Section):
     query: str | None = None
     position: str | None = Field(None, description="place in the slate, a whole number")
     propensity: str | None = Field(None, description="probability in (0, 1] of being shown there")
-    labels: Annotated[LabelColumns | EventTypes | None, BeforeValidator(_labels)] = Field(
+    labels: Annotated[_Labels | None, BeforeValidator(_labels)] = Field(
         None,
         description="{click: column, purchase: column}, weakest first, or {column:, order: []}; null: all positive",
     )
     features: dict[str, Feature] = Field({}, description="event features: name -> kind, or {kind:, column:, case: ...}")
     item_features: dict[str, Feature] = Field({}, description="columns of source.items, or of the events")
     user_features: dict[str, Feature] = Field({}, description="columns of source.users, or of the events")
+
+    @field_validator("features", "item_features", "user_features")
+    @classmethod
+    def _plain_names(cls, features: dict[str, FeatureSpec]) -> dict[str, FeatureSpec]:
+        folded: dict[str, str] = {}
+        for name in features:
+            if not name or set(name) & set(".`"):
+                raise ValueError(
+                    f"feature name {name!r} is empty or holds a dot or backtick; write name: {{column: ...}}"
+                )
+            if name.lower() in folded:
+                raise ValueError(f"features {folded[name.lower()]!r} and {name!r} differ in case alone; rename one")
+            folded[name.lower()] = name
+        return features
 
     @model_validator(mode="after")
     def _whole(self) -> "SchemaConfig":
@@ -141,7 +186,10 @@ class SchemaConfig(Section):
         named = {spec.column or name for name, spec in declared.items()}
         for threshold in self.thresholds.values():
             if threshold.column not in named:
-                declared[threshold.column] = FeatureSpec(kind="numeric")
+                name = threshold.column.replace(".", "_").replace("`", "_")
+                while name.lower() in {known.lower() for known in declared}:
+                    name += "_"
+                declared[name] = FeatureSpec(kind="numeric", column=threshold.column)
                 named.add(threshold.column)
         return declared
 

@@ -1,13 +1,27 @@
 """Recipe sections of the nine stages that need one, with units, ranges and meanings. Defaults stand here only."""
 
+from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, Field, SerializeAsAny, StrictFloat, StrictInt
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, SerializeAsAny, StrictFloat, StrictInt, Tag
 
 from clickweave.config.base import Duration, Section
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Variant = SerializeAsAny[BaseModel]
+Amount = Annotated[
+    Annotated[StrictInt, Tag("<rows>")] | Annotated[StrictFloat, Tag("<multiple>")],
+    Discriminator(lambda value: "<multiple>" if isinstance(value, float) else "<rows>"),
+    Field(ge=0),
+]
+
+
+def _parse_date(value: Any) -> str:
+    """`2024-01-31` from text, or from the date that YAML makes of it."""
+    return date.fromisoformat(str(value)).isoformat()
+
+
+Date = Annotated[str, BeforeValidator(_parse_date)]
 
 
 class IngestConfig(Section):
@@ -18,8 +32,8 @@ class IngestConfig(Section):
         "quarantine", description="events whose item or user is not in a side table that the recipe names"
     )
     max_quarantine_share: Share = Field(0.1, description="above this share of bad rows ingest stops (exit 3)")
-    earliest: str = Field("1970-01-01", description="event times before this UTC date are bad")
-    latest: str = Field("2100-01-01", description="event times from this UTC date on are bad")
+    earliest: Date = Field("1970-01-01", description="event times before this UTC date are bad")
+    latest: Date = Field("2100-01-01", description="event times from this UTC date on are bad")
 
 
 class SplitConfig(Section):
@@ -73,7 +87,7 @@ class TrainConfig(Section):
 class SampleConfig(Section):
     """Drawing rows from the trained generator."""
 
-    entities: Annotated[StrictInt | StrictFloat, Field(ge=0)] = Field(
+    entities: Amount = Field(
         1.0,
         description="with a point a multiple of real/train's rows (1.0 = as many); a whole number is a number of rows",
     )

@@ -6,6 +6,7 @@ from pyspark.sql.types import StructType
 
 from clickweave.config.log import LabelColumns, SchemaConfig, Threshold
 from clickweave.errors import ContractError
+from clickweave.frames.align.keys import id_space
 from clickweave.frames.catalogue import Side, sides
 
 
@@ -28,19 +29,40 @@ def check_columns(source_type: StructType, log: SchemaConfig, where: str, *, giv
     for role, column in roles.items():
         if column is not None:
             _check_column(source_type, column, f"schema.{role}", where)
+            _check_plain(source_type, column, f"schema.{role}")
+    _check_types(source_type, log)
     for side in sides(log):
         for name, spec in side.features.items():
             if side.name not in given:
                 _check_column(
                     source_type, spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}", where
                 )
-    if log.event_time is not None and log.event_time.unit is None and log.event_time.format is None:
-        kind = source_type[log.event_time.column].dataType.typeName()
-        if kind not in ("timestamp", "date", "timestamp_ntz", "string"):
-            column = log.event_time.column
+
+
+def _check_types(source_type: StructType, log: SchemaConfig) -> None:
+    """Types that later stages could not handle: ids without room for new ones, times and numbers of another kind."""
+    for role, column in (("user", log.user), ("session", log.session)):
+        if column is not None:
+            try:
+                id_space(source_type[column].dataType)
+            except ContractError as error:
+                raise ContractError(f"ingest: column {column!r} (schema.{role}): {error}") from None
+    time = log.event_time
+    if time is not None:
+        kind = source_type[time.column].dataType.typeName()
+        is_time = kind in ("timestamp", "date", "timestamp_ntz")
+        if is_time and (time.unit or time.format):
+            raise ContractError(f"ingest: event_time column {time.column!r} is {kind}; leave out its unit and format")
+        if not is_time and kind != "string" and time.unit is None:
             raise ContractError(
-                f"ingest: event_time column {column!r} is {kind}; set schema.event_time.unit to s, ms or us"
+                f"ingest: event_time column {time.column!r} is {kind}; set schema.event_time.unit to s, ms or us"
             )
+    numbers = {"schema.position": log.position, "schema.propensity": log.propensity}
+    numbers |= {f"schema.features.{n}": s.column or n for n, s in log.event_features.items() if s.kind == "numeric"}
+    for role, column in numbers.items():
+        kind = "" if column is None else source_type[column].dataType.typeName()
+        if column is not None and kind in ("timestamp", "date", "timestamp_ntz", "binary"):
+            raise ContractError(f"ingest: column {column!r} is {kind}, not a number; map another one under {role}")
 
 
 def check_side_table(table_type: StructType, key: str, side: Side, where: str) -> None:
@@ -76,6 +98,14 @@ def mark_unknown(events: DataFrame, known: DataFrame, key: str, role: str) -> Da
     unknown = F.col(key).isNotNull() & F.col("_known").isNull()
     reason = F.when(unknown, F.array(F.lit(f"{key} is not in {role}"))).otherwise(F.array().cast("array<string>"))
     return marked.withColumn("reasons", F.concat("reasons", reason)).drop("_known")
+
+
+def _check_plain(table_type: StructType, column: str, role: str) -> None:
+    kind = table_type[column].dataType
+    if kind.typeName() in ("array", "map", "struct", "variant"):
+        raise ContractError(
+            f"ingest: column {column!r} is {kind.simpleString()[:80]}, not one value; leave it without a role ({role})"
+        )
 
 
 def _check_column(table_type: StructType, column: str, role: str, where: str) -> None:

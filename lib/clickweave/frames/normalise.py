@@ -11,6 +11,7 @@ from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaC
 from clickweave.config.stages import IngestConfig
 from clickweave.contracts.tables import feature_column
 
+_FAR_US = 1 << 57  # some 4,500 years; what lies beyond is set to it, so that no wrong unit overflows
 _MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -22,8 +23,10 @@ def canonical_events(raw: DataFrame, log: SchemaConfig, config: IngestConfig) ->
         "slate_id": _text_key(log.slate),
         "item_id": _text_key(log.item),
         "query": _text_key(log.query),
-        "position": _number(log.position, "bigint"),
-        "propensity": _number(log.propensity, "double"),
+        "position": _whole(log.position),
+        "propensity": F.lit(None).cast("double")
+        if log.propensity is None
+        else _source(log.propensity).try_cast("double"),
         "event_time": _event_time(log.event_time),
         "label": _label(log),
     }
@@ -60,8 +63,13 @@ def _text_key(column: str | None) -> Column:
     return F.when(F.length(F.trim(text)) > 0, text)
 
 
-def _number(column: str | None, kind: str) -> Column:
-    return F.lit(None).cast(kind) if column is None else _source(column).try_cast(kind)
+def _whole(column: str | None) -> Column:
+    """A whole number, also from a fraction such as `3.0`; null for any other."""
+    if column is None:
+        return F.lit(None).cast("bigint")
+    raw, number = _source(column), _source(column).try_cast("double")
+    is_whole = number.isNull() | (number == F.floor(number))
+    return F.when(is_whole, F.coalesce(raw.try_cast("bigint"), number.try_cast("bigint")))
 
 
 def _event_time(spec: TimeColumn | None) -> Column:
@@ -72,8 +80,8 @@ def _event_time(spec: TimeColumn | None) -> Column:
         per_unit = _MICROS_PER_UNIT[spec.unit]
         # whole numbers exactly; fractions (1.5 s) by decimal, so that no microsecond is lost to binary rounding
         micros = (raw.try_cast("decimal(28,6)") * F.lit(per_unit)).try_cast("bigint")
-        in_reach = F.abs(micros) < F.lit(1 << 57)
-        return F.timestamp_micros(F.when(in_reach, micros))
+        inside = F.least(F.greatest(micros, F.lit(-_FAR_US)), F.lit(_FAR_US))
+        return F.timestamp_micros(F.when(micros.isNotNull(), inside))
     if spec.format is not None:
         return F.try_to_timestamp(raw.cast("string"), F.lit(spec.format))
     return raw.try_cast("timestamp")
@@ -82,10 +90,14 @@ def _event_time(spec: TimeColumn | None) -> Column:
 def _reached(column: str | Threshold) -> Column:
     """Whether a label is set: true, a number above 0, or the threshold reached; null where it cannot be told."""
     if isinstance(column, Threshold):
-        return _source(column.column).try_cast("double") >= F.lit(column.at_least)
+        return _not_nan(_source(column.column).try_cast("double")) >= F.lit(column.at_least)
     text = F.lower(_source(column).cast("string"))
-    number = _source(column).cast("string").try_cast("double")
+    number = _not_nan(_source(column).cast("string").try_cast("double"))
     return F.when(text == "true", True).when(text == "false", False).otherwise(number > 0)
+
+
+def _not_nan(number: Column) -> Column:
+    return F.when(~F.isnan(number), number)  # to Spark NaN is above every number
 
 
 def _label(log: SchemaConfig) -> Column:
@@ -130,9 +142,10 @@ def _reasons(log: SchemaConfig, config: IngestConfig) -> Column:
         rules.append((f"event_time ({log.event_time.column}) is outside {config.earliest} to {config.latest}", outside))
     rules.append(("label is null or not one that the recipe names", F.col("label").isNull()))
     rules.append(("a stronger label stands without the weaker one", _broken_funnel(log)))
-    for role, column in (("position", log.position), ("propensity", log.propensity)):
+    roles = (("position", "a whole number", log.position), ("propensity", "a number", log.propensity))
+    for role, wanted, column in roles:
         if column is not None:
-            rules.append((f"{role} ({column}) is not a number", raw_is(column) & F.col(role).isNull()))
+            rules.append((f"{role} ({column}) is not {wanted}", raw_is(column) & F.col(role).isNull()))
     if log.propensity is not None:
         value = F.col("propensity")
         rules.append(("propensity is outside (0, 1]", ~value.between(0, 1) | (value == 0) | F.isnan(value)))

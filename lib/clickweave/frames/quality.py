@@ -2,6 +2,7 @@
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StructType
 
 
 def number_equal_rows(events: DataFrame) -> DataFrame:
@@ -10,12 +11,26 @@ def number_equal_rows(events: DataFrame) -> DataFrame:
     Requires `source`. Two different rows whose hashes collide get different numbers, so row_id stays a key for
     them, and neither counts as a duplicate.
     """
-    content = F.xxhash64("source")
-    bucket = Window.partitionBy("_content").orderBy("source")
+    same = comparable(events.schema["source"].dataType)
+    content = F.xxhash64(same)
+    bucket = Window.partitionBy("_content").orderBy(same)
     numbered = events.withColumn("_content", content).withColumn("_number", F.row_number().over(bucket))
-    repeated = F.lag("source").over(bucket).eqNullSafe(F.col("source")) & (F.col("_number") > 1)
+    repeated = F.lag(same).over(bucket).eqNullSafe(same) & (F.col("_number") > 1)
     keyed = numbered.withColumn("is_duplicate", repeated).withColumn("row_id", F.xxhash64("_content", "_number"))
     return keyed.drop("_content", "_number")
+
+
+def comparable(source_type: DataType) -> Column:
+    """`source` in a form that Spark can hash, order and compare: columns with maps, which it cannot, as JSON text."""
+    if not isinstance(source_type, StructType) or "map<" not in source_type.simpleString():
+        return F.col("source")
+    fields = []
+    for field in source_type.fields:
+        value = F.col("source").getField(field.name)
+        if "map<" in field.dataType.simpleString():
+            value = F.to_json(F.struct(value), {"ignoreNullFields": "false"})
+        fields.append(value.alias(field.name))
+    return F.struct(*fields)
 
 
 def entity_of_row() -> Column:

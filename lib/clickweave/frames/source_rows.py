@@ -87,8 +87,16 @@ def _raw_time(spec: TimeColumn, raw_type: DataType) -> Column:
     if spec.unit is not None:
         micros = F.unix_micros("event_time")
         per_second = _UNITS_PER_SECOND[spec.unit]
-        exact = micros.cast("decimal(28,6)") / F.lit(1_000_000 // per_second)
-        return F.floor(exact) if raw_type.typeName() in ("integer", "long", "short", "byte") else exact
+        per_unit = F.lit(1_000_000 // per_second)
+        exact = micros.cast("decimal(28,6)") / per_unit
+        whole = F.floor(exact).cast("bigint")
+        if raw_type.typeName() in ("integer", "long", "short", "byte"):
+            return whole
+        if raw_type.typeName() == "string":  # 1700000000, or 1700000000.25 without trailing zeros
+            return F.when(F.pmod(micros, per_unit) == 0, whole.cast("string")).otherwise(
+                F.rtrim(exact.cast("string"), F.lit("0"))
+            )
+        return exact
     if spec.format is not None:
         return F.date_format("event_time", spec.format)
     return F.col("event_time")

@@ -116,11 +116,16 @@ def describe_command(
     """Says what a recipe means; starts no Spark."""
     with _failing_loudly(debug):
         if defaults:
-            typer.echo(render_defaults(_listings()), nl=False)
+            typer.echo(default_recipe(), nl=False)
         elif recipe is None:
             raise ConfigError("describe: name a recipe, or ask for --defaults")
         else:
             typer.echo(describe_recipe(load_recipe(recipe, VARIANTS, profile=profile, overrides=overrides)))
+
+
+def default_recipe() -> str:
+    """What `describe --defaults` prints: conf/base.yaml."""
+    return render_defaults(_listings())
 
 
 def main() -> NoReturn:

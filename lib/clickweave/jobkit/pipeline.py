@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -13,7 +14,7 @@ from pyspark.sql import SparkSession
 import clickweave
 from clickweave.config.load import Recipe
 from clickweave.contracts.manifest import Manifest, digest
-from clickweave.errors import ConfigError, ContractError
+from clickweave.errors import ConfigError, ContractError, PublishError
 from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.session import make_session
 from clickweave.stages.context import StageRun
@@ -68,8 +69,9 @@ class Pipeline:
             try:
                 result = _module(stage).run(run)
             except BaseException as error:
-                self._progress.event(stage, "failed", error=type(error).__name__, message=str(error)[:500])
                 files.delete_dir(self._workspace.path(attempt))
+                with suppress(PublishError):  # a full disk must not hide what failed
+                    self._progress.event(stage, "failed", error=type(error).__name__, message=str(error)[:500])
                 raise
             seconds = round(time.monotonic() - clock, 3)
             self._workspace.commit(

@@ -8,7 +8,7 @@ from clickweave.evaluation.card import data_card
 from clickweave.evaluation.gates import blocking_failures
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files
-from clickweave.store.publish import data_folder, publish_version, version_of
+from clickweave.store.publish import current_version, data_folder, publish_version, version_of
 from clickweave.store.tables import count_rows, write_table
 
 INPUTS = ("ingest", "augment", "align", "mix", "evaluate")
@@ -28,6 +28,8 @@ def run(run: StageRun) -> StageResult:
         rows = _write_tables(run, folder)
         _write_papers(run, folder, report, rows)
         version = publish_version(run.workspace, dataset=run.recipe.dataset, run_key=run.key, path=folder)
+    elif version != current_version(run.workspace):  # another run published since; this one's data lies there already
+        version = publish_version(run.workspace, dataset=run.recipe.dataset, run_key=run.key, path=version.path)
     run.progress(f"version {version.number} in {run.workspace.path(version.path)}")
     return StageResult(
         {"published": count_rows(run.workspace.path(f"{version.path}/events"))}, metrics={"version": version.number}

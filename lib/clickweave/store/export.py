@@ -2,9 +2,11 @@
 
 import os
 import uuid
+from collections.abc import Iterator
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import fs
 
 from clickweave.contracts.tables import FUTURE, HOLDOUT, PROVENANCE_COLUMNS, TRAIN
 from clickweave.errors import ConfigError, ContractError, PublishError
@@ -44,8 +46,7 @@ def export_table(workspace: Workspace, table: str, out: str, *, part: str | None
         schema = _flatten(pq.read_schema(shape[0], filesystem=found).empty_table(), extra).schema
         with pq.ParquetWriter(temporary, schema) as writer:
             for source in sources:
-                file = pq.ParquetFile(source, filesystem=found, page_checksum_verification=True)
-                for batch in file.iter_batches(BATCH_ROWS, columns=["source", *extra]):
+                for batch in _batches(source, found, ["source", *extra]):
                     writer.write_table(_flatten(pa.Table.from_batches([batch]), extra))
                     num_rows += batch.num_rows
         os.replace(temporary, out)
@@ -55,6 +56,16 @@ def export_table(workspace: Workspace, table: str, out: str, *, part: str | None
         if os.path.exists(temporary):
             os.unlink(temporary)
     return num_rows
+
+
+def _batches(source: str, found: fs.FileSystem, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        file = pq.ParquetFile(source, filesystem=found, page_checksum_verification=True)
+        yield from file.iter_batches(BATCH_ROWS, columns=columns)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise ContractError(
+            f"export: {source} is damaged: {str(error).splitlines()[0]}; run the pipeline again"
+        ) from error
 
 
 def _flatten(table: pa.Table, extra: list[str]) -> pa.Table:

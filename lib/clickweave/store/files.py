@@ -45,6 +45,23 @@ def read_bytes(path: str) -> bytes:
         raise ContractError(f"storage: cannot read {path}: {_first_line(error)}") from error
 
 
+def first_line(path: str) -> str:
+    """The first line of a text file, unpacked by its suffix (.gz, .bz2), without the line end; empty if there is none.
+
+    Raises:
+        ContractError: the file is missing, unreadable or not UTF-8.
+    """
+    found, inner = filesystem(path)
+    try:
+        with found.open_input_stream(inner, compression="detect") as stream:
+            line = b""
+            while b"\n" not in line and (more := stream.read(1 << 16)):
+                line += more
+        return line.partition(b"\n")[0].decode("utf-8-sig").rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ContractError(f"storage: cannot read {path}: {_first_line(error)}") from error
+
+
 def read_json(path: str) -> Any:
     """The JSON document in one file.
 

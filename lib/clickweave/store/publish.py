@@ -36,16 +36,13 @@ def current_version(workspace: Workspace) -> Version | None:
     found = files.list_files(workspace.path(_VERSIONS), ".json")
     if not found:
         return None
-    try:
-        return Version(**files.read_json(found[-1]))
-    except TypeError as error:
-        raise ContractError(f"storage: {found[-1]} is not a version pointer: {error}") from error
+    return _read_pointer(found[-1])
 
 
 def version_of(workspace: Workspace, run_key: str) -> Version | None:
     """The version that a run published, or None."""
     for path in reversed(files.list_files(workspace.path(_VERSIONS), ".json")):
-        version = Version(**files.read_json(path))
+        version = _read_pointer(path)
         if version.run_key == run_key:
             return version
     return None
@@ -65,6 +62,13 @@ def publish_version(workspace: Workspace, *, dataset: str, run_key: str, path: s
         if files.create_exclusive(pointer, json.dumps(asdict(version), indent=2, sort_keys=True).encode()):
             return version
     raise PublishError(f"publish: {MAX_TRIES} version numbers from {first} on were taken by other writers; try again")
+
+
+def _read_pointer(path: str) -> Version:
+    try:
+        return Version(**files.read_json(path))
+    except TypeError as error:
+        raise ContractError(f"storage: {path} is not a version pointer: {error}") from error
 
 
 def data_folder(run_key: str, attempt: str) -> str:

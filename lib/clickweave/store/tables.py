@@ -1,10 +1,12 @@
 """Tables as Spark sees them: raw logs in, Parquet out. A table is a folder of Parquet files that one try wrote."""
 
+import csv
+
 import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import LongType, StructField, StructType
 from pyspark.sql.utils import AnalysisException
 
 from clickweave.config.log import FileSource
@@ -33,12 +35,13 @@ def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
         if kind == "table":
             raw = spark.read.table(source.path)
         elif kind == "csv":
-            raw = _read_text(spark, source.path, kind, header=True)
+            _check_headers(source.path, role)
+            raw = _read_text(spark, source.path, kind, header=True, escape='"')  # RFC 4180: a quote inside is doubled
         elif kind == "json":
             raw = _read_text(spark, source.path, kind)
+        elif kind == "parquet":
+            raw = _read_parquet(spark, source.path, _check_footers(source.path, role))
         else:
-            if kind == "parquet":
-                _check_footers(source.path, role)
             raw = spark.read.format(kind).load(source.path)
     except AnalysisException as error:
         raise ContractError(f"ingest: cannot read {role} at {source.path}: {str(error).splitlines()[0]}") from error
@@ -46,7 +49,8 @@ def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
     if not names:
         raise ContractError(f"ingest: {role} at {source.path} has no columns")
     raw_text = F.col(CORRUPT) if CORRUPT in raw.columns else F.lit(None).cast("string")
-    return raw.select(F.struct(*[F.col(f"`{name}`") for name in names]).alias("source"), raw_text.alias("raw_text"))
+    quoted = [F.col("`" + name.replace("`", "``") + "`") for name in names]
+    return raw.select(F.struct(*quoted).alias("source"), raw_text.alias("raw_text"))
 
 
 def source_type(table: DataFrame) -> StructType:
@@ -123,9 +127,32 @@ def _read_text(spark: SparkSession, path: str, kind: str, **options: str | bool)
     return spark.read.schema(schema).options(**options).format(kind).load(path)
 
 
-def _check_footers(path: str, role: str) -> None:
-    """Every file must be Parquet, and have the first file's columns and types; whole numbers may widen."""
+def _read_parquet(spark: SparkSession, path: str, widened: set[str]) -> DataFrame:
+    """Spark takes the columns of one file for all; whole numbers that are wider in another are read as bigint."""
+    raw = spark.read.parquet(path)
+    if not widened:
+        return raw
+    fields = [StructField(f.name, LongType()) if f.name in widened else f for f in raw.schema.fields]
+    return spark.read.schema(StructType(fields)).parquet(path)
+
+
+def _check_headers(path: str, role: str) -> None:
+    """Spark reads CSV columns by their place, so every file must have the first file's header."""
+    first: tuple[str, list[str]] | None = None
+    for file in raw_files(path):
+        header = next(csv.reader([files.first_line(file)]), [])
+        if first is None and header:
+            first = (file, header)
+        if first is not None and header and header != first[1]:
+            raise ContractError(
+                f"ingest: {role} file {file} has columns {header}, but {first[0]} has {first[1]}; give them one order"
+            )
+
+
+def _check_footers(path: str, role: str) -> set[str]:
+    """Every file must be Parquet, with the first file's columns and types; returns whole numbers that widen."""
     first: tuple[str, pa.Schema] | None = None
+    widened = set()
     for file in raw_files(path):
         found, inner = files.filesystem(file)
         try:
@@ -136,12 +163,25 @@ def _check_footers(path: str, role: str) -> None:
             ) from error
         if first is None:
             first = (file, schema)
+        added = [name for name in schema.names if name not in first[1].names]
+        if added:
+            raise ContractError(f"ingest: {role} file {file} has column {added[0]!r}, which {first[0]} lacks")
         for field in first[1]:
             place = schema.get_field_index(field.name)
             if place < 0:
                 raise ContractError(f"ingest: {role} file {file} has no column {field.name!r}, which {first[0]} has")
             kind = schema.field(place).type
-            if kind != field.type and not (pa.types.is_integer(kind) and pa.types.is_integer(field.type)):
+            if pa.types.is_timestamp(kind) and kind.unit == "ns":
+                raise ContractError(
+                    f"ingest: column {field.name!r} in {file} holds nanoseconds, which Spark cannot read; "
+                    "write it in microseconds (pandas: to_parquet(..., coerce_timestamps='us'))"
+                )
+            if kind == field.type:
+                continue
+            if pa.types.is_integer(kind) and pa.types.is_integer(field.type):
+                widened.add(field.name)
+            else:
                 raise ContractError(
                     f"ingest: column {field.name!r} is {kind} in {file}, but {field.type} in {first[0]}"
                 )
+    return widened

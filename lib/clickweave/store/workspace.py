@@ -35,7 +35,7 @@ class Workspace:
             return None
         try:
             return Manifest.from_json(files.read_bytes(path).decode())
-        except (ContractError, ValueError, KeyError, TypeError):
+        except (ContractError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def commit(self, manifest: Manifest) -> None:

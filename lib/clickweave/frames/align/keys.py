@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType
+from pyspark.sql.types import DataType, DecimalType
 
 from clickweave.errors import ContractError
 
 TEXT_PREFIX = "syn-"
 LONG_FROM = 1 << 62
+LONG_DIGITS = 19  # of 2^63
 INT_FROM = 1 << 30
 ODD_FACTOR = 654_435_761  # Knuth's 2^32 / golden ratio, modulo 2^30; any odd number permutes
 
@@ -47,16 +48,18 @@ class IdSpace:
 
 
 def id_space(raw_type: DataType) -> IdSpace:
-    """The space that fits a raw column's type; fractional and other types get text where they can hold it.
+    """The space that fits a raw column's type: bigint, int, string, or a decimal that holds every bigint.
 
     Raises:
         ContractError: the type holds neither.
     """
-    names = {"long": "long", "integer": "integer", "string": "text", "decimal": "long"}
+    names = {"long": "long", "integer": "integer", "string": "text"}
     kind = names.get(raw_type.typeName())
+    if isinstance(raw_type, DecimalType) and raw_type.scale == 0 and raw_type.precision >= LONG_DIGITS:
+        kind = "long"
     if kind is None:
         raise ContractError(
-            f"align: ids of type {raw_type.simpleString()} leave no room for new ones; store them as bigint or string"
+            f"ids of type {raw_type.simpleString()} leave no room for new ones; store them as bigint or string"
         )
     return IdSpace(kind)
 

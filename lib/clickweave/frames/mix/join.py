@@ -5,6 +5,8 @@ from functools import reduce
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from clickweave.frames.quality import comparable
+
 
 def join_sources(sources: list[DataFrame], columns: tuple[str, ...]) -> DataFrame:
     """All rows of all sources, in canonical columns. Narrow: nothing is shuffled."""
@@ -16,7 +18,7 @@ def content_hash(rows: DataFrame) -> dict[str, int]:
 
     The exclusive or of hashes finds a changed row; the sum of their low halves finds two equal changes.
     """
-    hashed = F.xxhash64("row_id", "source")
+    hashed = F.xxhash64("row_id", comparable(rows.schema["source"].dataType))
     found = rows.agg(
         F.count(F.lit(1)).alias("rows"),
         F.bit_xor(hashed).alias("xor"),
