@@ -7,7 +7,14 @@ from clickweave.errors import ClickweaveError, ContractError, PublishError
 
 _OURS = re.compile(r"clickweave\.errors\.(\w+): (.*)")
 _UNREADABLE = ("FAILED_READ_FILE", "CANNOT_READ_FILE", "could not verify page integrity", "PARQUET_COLUMN_DATA_TYPE")
-_STORAGE = ("No space left on device", "TASK_WRITE_FAILED", "Read-only file system", "Permission denied")
+_STORAGE = (
+    "No space left on device",
+    "Read-only file system",
+    "Permission denied",
+    "TASK_WRITE_FAILED",
+)  # plainest first
+_WRITING = re.compile(r"while writing rows to (?:file:)?(\S+?)\.?(?:\s|$)")
+_JAVA_CLASS = re.compile(r"^(?:Caused by)?[:\s]*[\w.$]+(?:Exception|Error): ")
 
 
 class Interrupted(ClickweaveError):
@@ -28,7 +35,9 @@ def translate(error: BaseException) -> ClickweaveError:
         found = _by_name().get(ours[1], ContractError)
         return found(ours[2])
     if any(sign in text for sign in _STORAGE) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
-        return PublishError(f"storage: {_line(text, _STORAGE)}")
+        place = _WRITING.search(text)
+        where = f"cannot write {place[1]}: " if place else ""
+        return PublishError(f"storage: {where}{_line(text, _STORAGE)}; a rerun resumes at this stage")
     if any(sign in text for sign in _UNREADABLE):
         return ContractError(f"ingest: a file is unreadable: {_line(text, _UNREADABLE)}")
     first = text.splitlines()[0] if text else ""
@@ -38,7 +47,9 @@ def translate(error: BaseException) -> ClickweaveError:
 
 
 def _line(text: str, signs: tuple[str, ...]) -> str:
-    return next(line.strip() for line in text.splitlines() if any(sign in line for sign in signs))[:300]
+    """The line with the first sign that stands in the text, without the name of the Java class."""
+    lines = [line.strip() for sign in signs for line in text.splitlines() if sign in line]
+    return _JAVA_CLASS.sub("", lines[0] if lines else text)[:300]
 
 
 def _by_name() -> dict[str, type[ClickweaveError]]:

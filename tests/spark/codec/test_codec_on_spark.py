@@ -37,8 +37,9 @@ LOG = SchemaConfig.model_validate(
     }
 )
 TYPE = (
-    "entity_id string, item_id string, query string, position bigint, event_time timestamp, label bigint, feature_price double, "
-    "feature_stock double, feature_constant double, feature_empty double, feature_odd double, feature_colour string, "
+    "entity_id string, item_id string, query string, position bigint, event_time timestamp, label bigint, "
+    "feature_price double, feature_stock double, feature_constant double, feature_empty double, "
+    "feature_odd double, feature_colour string, "
     "feature_none string"
 )
 CONFIG = EncodeConfig(num_bins=8, max_values=30, min_users=3)

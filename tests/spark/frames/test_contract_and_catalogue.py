@@ -1,6 +1,5 @@
 import pytest
 from chispa import assert_df_equality
-from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig

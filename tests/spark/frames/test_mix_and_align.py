@@ -94,7 +94,7 @@ def test_new_ids_are_distinct_fit_the_column_and_lie_where_no_real_id_may(spark,
 
 
 def test_two_entities_with_one_id_are_refused(spark):
-    with pytest.raises(ContractError, match="2 synthetic entities share one new user_id"):
+    with pytest.raises(ContractError, match="2 synthetic entities share a user_id"):
         keys.check_distinct(spark.createDataFrame([("a",), ("a",), ("b",)], "user_id string"), "user_id")
 
 

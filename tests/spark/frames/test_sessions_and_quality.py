@@ -1,4 +1,5 @@
 import random
+from itertools import pairwise
 
 from chispa import assert_df_equality
 from pyspark.sql import functions as F
@@ -31,7 +32,7 @@ def test_sessions_are_the_same_in_any_order_and_one_user_may_be_giant(spark):
     rng.shuffle(rows)
     assert_df_equality(expected, cut(spark, rows, 60.0, partitions=7), ignore_row_order=True)
     times = sorted(second for entity, _, second in rows if entity == "giant")
-    cuts = sum(after - before > 60 for before, after in zip(times, times[1:], strict=False))
+    cuts = sum(after - before > 60 for before, after in pairwise(times))
     sessions = {row[0] for row in expected.where("entity_id = 'giant'").select("session_id").distinct().collect()}
     assert sessions == {f"giant-{number}" for number in range(1, cuts + 2)}
 

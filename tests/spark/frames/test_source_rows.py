@@ -2,9 +2,10 @@
 
 import datetime as dt
 from decimal import Decimal
+from functools import reduce
 
 import pytest
-from chispa import assert_df_equality
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
@@ -40,7 +41,7 @@ CASES = {
     "user int": ({"user": "c"}, "int", [7, None]),
     "user string": ({"user": "c"}, "string", [" ann", "007", None]),
     "session bigint": ({"session": "c"}, "bigint", [2**61 + 1]),
-    "query": ({"query": "c"}, "string", ['say "hi"', "", None]),
+    "query": ({"query": "c"}, "string", ['say "hi"', None]),
     "scaled": ({"features": {"f": {"kind": "numeric", "column": "c", "scale": 0.01}}}, "int", [19_99, 1, 33, None]),
     "numeric int": ({"features": {"c": "numeric"}}, "int", [2**31 - 1, None]),
     "numeric double": ({"features": {"c": "numeric"}}, "double", [0.1 + 0.2, -0.0, None]),
@@ -53,16 +54,34 @@ CASES = {
 }
 
 
+@pytest.fixture(scope="module")
+def rebuilt(spark):
+    """case -> (type before, type after, pairs of the column before and after as JSON); one job for all cases."""
+    frames, types = [], {}
+    for case, (schema, ddl, values) in CASES.items():
+        log = SchemaConfig.model_validate({"item": "the.item"} | schema)
+        raw = spark.createDataFrame([(f"i{n}", value) for n, value in enumerate(values)], f"`the.item` string, c {ddl}")
+        raw = raw.select(F.struct("`the.item`", "c").alias("source"), F.lit(None).cast("string").alias("raw_text"))
+        source_type = raw.schema["source"].dataType
+        events = canonical_events(raw, log, IngestConfig()).withColumnRenamed("source", "before")
+        made = with_source(events, log, source_type, attributes={})
+        types[case] = (source_type.simpleString(), made.schema["source"].dataType.simpleString())
+        exact = {"timestampFormat": "yyyy-MM-dd HH:mm:ss.SSSSSS", "timestampNTZFormat": "yyyy-MM-dd HH:mm:ss.SSSSSS"}
+        texts = [F.to_json(column, exact).alias(column) for column in ("before", "source")]
+        frames.append(made.select(F.lit(case).alias("case"), *texts))
+    found: dict = {case: (*types[case], []) for case in CASES}
+    for row in reduce(DataFrame.unionAll, frames).collect():
+        found[row["case"]][2].append((row["before"], row["source"]))
+    return found
+
+
 @pytest.mark.parametrize("case", CASES)
-def test_a_real_row_comes_back_from_its_canonical_columns(raw_of, case):
-    schema, ddl, values = CASES[case]
-    if "query" in schema:
-        values = [value or None for value in values]
-    log = SchemaConfig.model_validate({"item": "the.item"} | schema)
-    raw = raw_of([(f"i{number}", value) for number, value in enumerate(values)], f"`the.item` string, c {ddl}")
-    source_type = raw.schema["source"].dataType
-    made = with_source(canonical_events(raw, log, IngestConfig()).drop("source"), log, source_type, attributes={})
-    assert_df_equality(raw.select("source.*"), made.select("source.*"), ignore_row_order=True, ignore_nullable=True)
+def test_a_real_row_comes_back_from_its_canonical_columns(rebuilt, case):
+    type_before, type_after, rows = rebuilt[case]
+    assert type_before == type_after
+    assert len(rows) == len(CASES[case][2])
+    for before, after in rows:
+        assert before == after
 
 
 @pytest.mark.parametrize(
