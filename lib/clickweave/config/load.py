@@ -121,11 +121,10 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(f"split.by is {by!r}, but schema.{by} names no column; map it or choose another split")
     if recipe.split.test_share > 0 and log.event_time is None:
         raise ConfigError("split.test_share needs schema.event_time")
-    known = {"feature_" + name for name in log.event_features} | {"position", "propensity"}
     for operator in recipe.augment.operators:
         check = getattr(operator, "check", None)
         if check is not None:
-            check(log, known)
+            check(log)
     unknown = set(recipe.evaluate.gates) - set(GATE_ROWS)
     if unknown:
         raise ConfigError(f"evaluate.gates: unknown row {sorted(unknown)[0]!r}; rows are {', '.join(GATE_ROWS)}")

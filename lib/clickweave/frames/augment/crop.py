@@ -23,7 +23,7 @@ class Params(Section):
     share: float = Field(0.2, ge=0, le=1, description="share of sessions that get a cropped copy")
     keep_share: float = Field(0.7, gt=0, le=1, description="share of the session's events in the copy, rounded up")
 
-    def check(self, log: SchemaConfig, known: set[str]) -> None:
+    def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where the log has no sessions."""
         if log.event_time is None or log.entity_column is None:
             raise ConfigError(

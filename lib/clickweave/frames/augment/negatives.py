@@ -29,7 +29,7 @@ class Params(Section):
     ratio: float = Field(0.5, ge=0, le=20, description="negatives wanted per positive row")
     alpha: float = Field(0.75, ge=0, le=1, description="exponent on item popularity; 0 draws items evenly")
 
-    def check(self, log: SchemaConfig, known: set[str]) -> None:
+    def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where the log has no items."""
         if log.item is None:
             raise ConfigError("augment operator negatives needs schema.item")

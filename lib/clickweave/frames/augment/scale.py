@@ -37,7 +37,7 @@ class Params(Section):
         ]
         return tuple(numeric) if self.columns is None else self.columns
 
-    def check(self, log: SchemaConfig, known: set[str]) -> None:
+    def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where a column is not a numeric event feature, or there is none."""
         allowed = Params().targets(log)
         for name in self.targets(log):
