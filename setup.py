@@ -32,6 +32,7 @@ setup(
         "rich>=14,<16",
         "safetensors>=0.5,<1",
         "scikit-learn>=1.5,<2",
+        "threadpoolctl>=3,<4",
         "scipy>=1.13,<2",
         "torch==2.13.0",
         "typer>=0.15,<1",

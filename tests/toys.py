@@ -13,7 +13,7 @@ import yaml
 FIRST_S, DAYS = 1_700_000_000, 20
 NUM_ROWS, NUM_USERS, NUM_ITEMS = 3000, 110, 50
 COMMON = {
-    "train": {"epochs": 1, "launcher": "in_process", "batch_size": 256, "hidden": 32, "latent_dim": 4},
+    "train": {"generator": "vae", "epochs": 1, "launcher": "in_process", "batch_size": 256},
     "sample": {"block_rows": 256},
     # a model of one epoch may do harm; these tests are about the path
     "evaluate": {"utility_seeds": 1, "sample_rows": 400, "gates": {"U3": "grade", "P1": "grade"}},
@@ -119,6 +119,7 @@ def flattened(folder):
             "item_features": {"brand": "categorical", "price": "numeric"},
             "user_features": {"city": "categorical"},
         },
+        "train": {"generator": "auto"},
     }
 
 
@@ -132,6 +133,7 @@ def sessions_csv(folder):
         "source": {"events": str(Path(folder) / "events.csv")},
         "schema": {"event_time": {"column": "ts", "unit": "s"}, "session": "session", "item": "sku"},
         "augment": {"operators": [{"name": "negatives", "ratio": 0.3}]},
+        "train": {"generator": "gan"},
     }
 
 
@@ -145,6 +147,7 @@ def queries_json(folder):
         "dataset": "queries",
         "source": {"events": str(Path(folder) / "events.json")},
         "schema": {"event_time": {"column": "ms", "unit": "ms"}, "user": "uid", "query": "q"},
+        "train": {"generator": "auto"},
     }
 
 
@@ -167,6 +170,7 @@ def impressions(folder):
             "features": {"device": "categorical"},
         },
         "ingest": {"duplicates": "keep"},
+        "train": {"generator": "auto"},
     }
 
 

@@ -48,8 +48,15 @@ def make(shards, tmp_path):
 
     def make(launcher, ranks, out=None, folder=None, **train):
         codec, known = shards
-        model = Params(latent_dim=4, hidden=32, depth=1, embedding_dim=8, kl_weight=1.0)
-        fixed = {"epochs": 6, "patience": 6, "batch_size": 100, "learning_rate": 0.02, "model": model}
+        model = Params(latent_dim=4)
+        fixed = {
+            "generator": "vae",
+            "epochs": 6,
+            "patience": 6,
+            "batch_size": 100,
+            "learning_rate": 0.02,
+            "model": model,
+        }
         config = TrainConfig(**{**fixed, "launcher": launcher, "ranks": ranks, **train})
         out_dir = str(tmp_path / (out or f"{launcher}-{ranks}"))
         return make_job(codec, config, shards=str(folder or known), ranks=ranks, out_dir=out_dir), config

@@ -1,117 +1,134 @@
 """Fits the codec from Spark aggregates. The driver holds O(kept values), never O(rows)."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.spec import BINS, FIRST_BIN, VALUES, CodecSpec, ColumnSpec
-from clickweave.config.log import SchemaConfig
+from clickweave.codec.inputs import DAY_US, Planned
+from clickweave.codec.spec import (
+    BINS,
+    ENTITY,
+    EVENT_CLOCK,
+    EVENT_DAY,
+    FIRST_BIN,
+    GAP,
+    GAP_CLOCK,
+    NULL_CODE,
+    PLACE,
+    START_CLOCK,
+    START_DAY,
+    VALUES,
+    CodecSpec,
+    ColumnSpec,
+)
 from clickweave.config.stages import EncodeConfig
-from clickweave.contracts.tables import feature_column
 from clickweave.errors import ContractError
 
 QUANTILE_ACCURACY = 100_000  # relative error 1e-5 of approximate quantiles
-_STEPS_US = (86_400_000_000, 3_600_000_000, 60_000_000, 1_000_000, 1_000)
+TAIL_HALVINGS = 6  # the outermost bin holds a 64th of what an inner one does
+MAX_DAYS = 2_000  # distinct days that get a code each; beyond, days share bins
+_TIME_STEPS_US = (DAY_US, 3_600_000_000, 60_000_000, 1_000_000, 1_000, 1)
 
 
-def fit_codec(train: DataFrame, log: SchemaConfig, config: EncodeConfig, *, fitted_on: str) -> CodecSpec:
-    """The codec of a log, fitted on real/train: one aggregate per categorical column, two for all ordered ones.
+def fit_codec(
+    inputs: DataFrame, planned: Sequence[Planned], config: EncodeConfig, *, grain: str, fitted_on: str
+) -> CodecSpec:
+    """The codec of a log: one aggregate per column of values, up to three for all ordered ones.
+
+    Args:
+        inputs: real/train as codec/inputs.py prepares it for this grain.
 
     Raises:
         ContractError: there are no rows.
     """
-    num_rows = train.count()
-    if num_rows == 0:
+    time_us = F.unix_micros("event_time")
+    about = inputs.agg(F.count(F.lit(1)).alias("rows"), F.min(time_us).alias("first"), F.max(time_us).alias("last"))
+    row = about.collect()[0]
+    if row["rows"] == 0:
         raise ContractError("encode: real/train has no rows; check split.holdout_share and the quarantine")
-    values, bins = coded_columns(log)
-    by_name = _fit_bins(train, bins, config)
-    for name, needs_users in values.items():
-        by_name[name] = _fit_values(train, name, config, min_users=config.min_users if needs_users else 1)
-    order = [name for name in train.columns if name in by_name]
-    return CodecSpec(columns=tuple(by_name[name] for name in order), num_rows=num_rows, fitted_on=fitted_on)
+    fitted: dict[str, ColumnSpec] = {}
+    for rows, columns in _by_rows(inputs, planned):
+        fitted |= _fit_bins(rows, [plan.column for plan in columns if plan.column.kind == BINS], config)
+        for plan in columns:
+            if plan.column.kind == VALUES:
+                least = config.min_users if plan.backed else 1
+                fitted[plan.column.name] = _fit_values(rows, plan.column, config, min_users=least)
+    return CodecSpec(
+        columns=tuple(fitted[plan.column.name] for plan in planned),
+        num_rows=row["rows"],
+        fitted_on=fitted_on,
+        grain=grain,
+        window_us=(row["first"] or 0, row["last"] or 0),
+    )
 
 
-def coded_columns(log: SchemaConfig) -> tuple[dict[str, bool], dict[str, str]]:
-    """What is coded: {value column: must a value be backed by k users?} and {bin column: decoded type}.
-
-    The label is left out where threshold columns imply it: align computes it from them.
-    """
-    values: dict[str, bool] = {}
-    bins: dict[str, str] = {}
-    if log.entity_column is not None:
-        values["entity_id"] = False
-    if log.item is not None:
-        values["item_id"] = False
-    if log.query is not None:
-        values["query"] = True
-    if log.position is not None:
-        bins["position"] = "long"
-    if log.propensity is not None:
-        bins["propensity"] = "double"
-    if log.event_time is not None:
-        bins["event_time"] = "timestamp"
-    if len(log.thresholds) < log.num_levels:
-        values["label"] = False
-    for name, spec in log.event_features.items():
-        if spec.kind == "numeric":
-            bins[feature_column(name)] = "double"
-        else:
-            values[feature_column(name)] = spec.kind == "categorical"
-    return values, bins
+def _by_rows(inputs: DataFrame, planned: Sequence[Planned]) -> list[tuple[DataFrame, list[Planned]]]:
+    """Which rows fit which columns: one row a history those of level entity, all but the first of each the gap."""
+    gaps = [plan for plan in planned if plan.column.name == GAP]
+    about = [plan for plan in planned if plan.column.level == ENTITY]
+    others = [plan for plan in planned if plan not in gaps and plan not in about]
+    groups = [(inputs, others)]
+    if about:
+        groups.append((inputs.where(F.col(PLACE) == 0), about))
+    if gaps:
+        groups.append((inputs.where(F.col(PLACE) > 0), gaps))
+    return groups
 
 
-def _fit_values(train: DataFrame, name: str, config: EncodeConfig, *, min_users: int) -> ColumnSpec:
+def _fit_values(train: DataFrame, column: ColumnSpec, config: EncodeConfig, *, min_users: int) -> ColumnSpec:
     """One shuffle by value; the `max_values` most frequent reach the driver, ties by value."""
     users = F.lit(1) if min_users == 1 else F.count_distinct("entity_id")
-    value = F.col(name).cast("string").alias("value")
+    value = F.col(column.name).cast("string").alias("value")
     counted = train.select(value, "entity_id").groupBy("value").agg(F.count("*").alias("n"), users.alias("users"))
     kept_rows = (
         counted.where(F.col("value").isNotNull() & (F.col("users") >= min_users))
         .orderBy(F.desc("n"), "value")
         .limit(config.max_values)
-        .collect()
+        .select("value", "n")
+        .toArrow()
     )
     totals = counted.agg(
         F.sum("n").alias("all"), F.sum(F.when(F.col("value").isNull(), F.col("n"))).alias("null")
     ).first()
     num_all, num_null = (0, 0) if totals is None else (totals["all"] or 0, totals["null"] or 0)
-    counts = tuple(row["n"] for row in kept_rows)
-    return ColumnSpec(
-        name=name,
-        kind=VALUES,
-        type="long" if name == "label" else "string",
-        values=tuple(row["value"] for row in kept_rows),
+    counts = tuple(kept_rows.column("n").to_pylist())
+    return replace(
+        column,
+        values=tuple(kept_rows.column("value").to_pylist()),
         counts=counts,
         rare_pool=tuple(range(len(counts))),
         num_null=num_null,
         num_rare=num_all - num_null - sum(counts),
-        is_entity=name == "entity_id",
     )
 
 
-def _fit_bins(train: DataFrame, types: dict[str, str], config: EncodeConfig) -> dict[str, ColumnSpec]:
-    """Bins of all ordered columns: one aggregate for all, and one per column with few distinct values."""
-    if not types:
+def _fit_bins(train: DataFrame, columns: Sequence[ColumnSpec], config: EncodeConfig) -> dict[str, ColumnSpec]:
+    """Bins of ordered columns: one aggregate for all, and one per column with few distinct values."""
+    if not columns:
         return {}
-    numbers = train.select(*[_as_number(name, kind).alias(name) for name, kind in types.items()])
-    shares = [i / config.num_bins for i in range(config.num_bins + 1)]
-    aggregates = [F.count("*").alias("rows")]
-    for name, kind in types.items():
+    numbers = train.select(*[F.col(column.name).cast("double").alias(column.name) for column in columns])
+    shares = bin_shares(config.num_bins)
+    aggregates: list[Column] = [F.count("*").alias("rows")]
+    for column in columns:
+        name = column.name
         aggregates += [
             F.percentile_approx(name, shares, QUANTILE_ACCURACY).alias(f"quantiles {name}"),
             F.approx_count_distinct(name).alias(f"distinct {name}"),
             F.min(name).alias(f"low {name}"),
             F.max(name).alias(f"high {name}"),
             F.count(name).alias(f"known {name}"),
-            *[F.bool_and(F.pmod(name, F.lit(float(s))) == 0).alias(f"step {s} {name}") for s in _steps(kind)],
+            *[F.bool_and(F.pmod(name, F.lit(float(s))) == 0).alias(f"step {s} {name}") for s in _steps(name)],
         ]
     row = numbers.agg(*aggregates).collect()[0]
     specs = {}
-    for name, kind in types.items():
-        step = float(next((s for s in _steps(kind) if row[f"step {s} {name}"]), 1 if kind == "timestamp" else 0))
-        few = _few_values(numbers, name, config.num_bins) if row[f"distinct {name}"] <= 2 * config.num_bins else None
+    for column in columns:
+        name = column.name
+        step = float(next((s for s in _steps(name) if row[f"step {s} {name}"]), 0))
+        most = MAX_DAYS if name in (EVENT_DAY, START_DAY) else config.num_bins
+        few = _few_values(numbers, name, most) if row[f"distinct {name}"] <= 2 * most else None
         lows: tuple[float, ...] = ()
         highs: tuple[float, ...] = ()
         if row[f"low {name}"] is None:
@@ -122,8 +139,16 @@ def _fit_bins(train: DataFrame, types: dict[str, str], config: EncodeConfig) -> 
             edges = [row[f"low {name}"], *row[f"quantiles {name}"][1:-1], row[f"high {name}"]]
             lows, highs = bins_between(edges, step)
         null = row["rows"] - row[f"known {name}"]
-        specs[name] = ColumnSpec(name=name, kind=BINS, type=kind, lows=lows, highs=highs, step=step, num_null=null)
+        specs[name] = replace(column, lows=lows, highs=highs, step=step, num_null=null)
     return specs
+
+
+def bin_shares(num_bins: int) -> list[float]:
+    """Shares of the rows at which bins end, ascending from 0 to 1: equal steps, and the first and the last of them
+    halved again and again, since in a heavy tail a bin as full as the others would be as wide as all of them.
+    """
+    tails = [2.0**-halving / num_bins for halving in range(1, TAIL_HALVINGS + 1)]
+    return sorted({i / num_bins for i in range(num_bins + 1)} | {*tails, *(1 - share for share in tails)})
 
 
 def bins_between(edges: list[float], step: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -152,13 +177,17 @@ def bins_between(edges: list[float], step: float) -> tuple[tuple[float, ...], tu
 
 
 def with_bin_counts(spec: CodecSpec, shards: DataFrame) -> CodecSpec:
-    """The spec with the number of rows in each bin, counted on the encoded rows; one small aggregate per column."""
+    """The spec with the number of rows (level entity: histories) in each bin, counted on the encoded rows; one small
+    aggregate per column.
+    """
 
     def counted(column: ColumnSpec) -> ColumnSpec:
         if column.kind != BINS:
             return column
-        found = {row[0]: row[1] for row in shards.groupBy(f"code_{column.name}").count().collect()}
-        return replace(column, counts=tuple(found.get(FIRST_BIN + i, 0) for i in range(len(column.lows))))
+        rows = shards.where(F.col(PLACE) == 0) if column.level == ENTITY else shards
+        found = {row[0]: row[1] for row in rows.groupBy(f"code_{column.name}").count().collect()}
+        counts = tuple(found.get(FIRST_BIN + i, 0) for i in range(len(column.lows)))
+        return replace(column, counts=counts, num_null=found.get(NULL_CODE, 0))
 
     return replace(spec, columns=tuple(counted(column) for column in spec.columns))
 
@@ -169,9 +198,6 @@ def _few_values(numbers: DataFrame, name: str, limit: int) -> tuple[float, ...] 
     return tuple(sorted(row[0] for row in found)) if len(found) <= limit else None
 
 
-def _as_number(name: str, kind: str) -> Column:
-    return F.unix_micros(name).cast("double") if kind == "timestamp" else F.col(name).cast("double")
-
-
-def _steps(kind: str) -> tuple[int, ...]:
-    return _STEPS_US if kind == "timestamp" else (1,)
+def _steps(name: str) -> tuple[int, ...]:
+    """Steps that are looked for, the largest first: microseconds in clocks and gaps, else whole numbers."""
+    return _TIME_STEPS_US if name in (EVENT_CLOCK, START_CLOCK, GAP, GAP_CLOCK) else (1,)

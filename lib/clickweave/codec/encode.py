@@ -1,30 +1,48 @@
-"""Rows to codes and positions, vectorised over Arrow batches."""
+"""Rows to codes and positions, vectorised over Arrow batches. Rows come prepared by codec/inputs.py."""
+
+from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from clickweave.codec.spec import FIRST_BIN, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, CodecSpec, ColumnSpec
+from clickweave.codec.spec import (
+    FIRST_BIN,
+    FIRST_VALUE,
+    LAST,
+    NULL_CODE,
+    PLACE,
+    RARE_CODE,
+    TIME_US,
+    VALUES,
+    CodecSpec,
+    ColumnSpec,
+)
 from clickweave.errors import ContractError
 
 
 def shard_schema(spec: CodecSpec) -> pa.Schema:
-    """int32 `code_<name>` for each column, then float32 `position_<name>` for those that have positions."""
+    """int32 `code_<name>` for each column, float32 `position_<name>` for those that have positions, then at grain
+    entity the place of the event in its history.
+    """
     codes = [pa.field(name, pa.int32(), nullable=False) for name in spec.code_columns]
-    return pa.schema([*codes, *[pa.field(name, pa.float32(), nullable=False) for name in spec.position_columns]])
+    positions = [pa.field(name, pa.float32(), nullable=False) for name in spec.position_columns]
+    kinds = {PLACE: pa.int32(), LAST: pa.int32(), TIME_US: pa.int64()}
+    return pa.schema([*codes, *positions, *[pa.field(n, kinds[n], nullable=False) for n in spec.history_columns]])
 
 
 def encode_batch(spec: CodecSpec, rows: pa.RecordBatch) -> pa.RecordBatch:
-    """One coded row per row, same order.
+    """One coded row per row, same order. Wide columns come as codes already (codec/wide.py).
 
     Raises:
-        ContractError: a column that the codec was fitted for is missing.
+        ContractError: a column that the codec was fitted for is missing, or holds another type.
     """
     codes, positions = [], []
     for column in spec.columns:
-        if column.name not in rows.schema.names:
-            raise ContractError(f"encode: column {column.name!r} of the codec is missing; has {rows.schema.names}")
-        values = rows.column(column.name)
+        if column.num_digits:
+            codes.append(_column(rows, f"code_{column.name}"))
+            continue
+        values = _column(rows, column.name)
         if column.kind == VALUES:
             codes.append(_value_codes(column, values))
             continue
@@ -32,10 +50,22 @@ def encode_batch(spec: CodecSpec, rows: pa.RecordBatch) -> pa.RecordBatch:
         codes.append(bin_codes)
         if column.has_position:
             positions.append(inside)
-    return pa.RecordBatch.from_arrays([pa.array(x) for x in (*codes, *positions)], schema=shard_schema(spec))
+    places = [_column(rows, name) for name in spec.history_columns]
+    schema = shard_schema(spec)
+    arrays = [pa.array(x) for x in (*codes, *positions, *places)]
+    return pa.RecordBatch.from_arrays(
+        [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)], schema=schema
+    )
+
+
+def _column(rows: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in rows.schema.names:
+        raise ContractError(f"encode: column {name!r} of the codec is missing; has {rows.schema.names}")
+    return rows.column(name)
 
 
 def _value_codes(column: ColumnSpec, values: pa.Array) -> np.ndarray:
+    _check_type(column, values.type, pa.types.is_integer if column.type == "long" else _is_text)
     text = values.cast(pa.string())
     found = pc.index_in(text, value_set=pa.array(column.values, pa.string()))
     codes = pc.add(found, FIRST_VALUE).fill_null(RARE_CODE).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -43,10 +73,24 @@ def _value_codes(column: ColumnSpec, values: pa.Array) -> np.ndarray:
     return codes
 
 
+def _check_type(column: ColumnSpec, kind: pa.DataType, fits: Callable[[pa.DataType], bool]) -> None:
+    if not (fits(kind) or pa.types.is_null(kind)):
+        raise ContractError(
+            f"encode: column {column.name!r} holds {kind}, the codec was fitted for {column.type}; encode this log anew"
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return pa.types.is_string(kind) or pa.types.is_large_string(kind)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)
+
+
 def _bin_codes(column: ColumnSpec, values: pa.Array) -> tuple[np.ndarray, np.ndarray]:
     """Codes (int32) and positions (float32). A value outside every bin goes to the end of the nearest one."""
-    if pa.types.is_timestamp(values.type):
-        values = values.cast(pa.timestamp("us", tz="UTC")).cast(pa.int64())
+    _check_type(column, values.type, _is_number)
     null = values.is_null().to_numpy(zero_copy_only=False)
     numbers = values.cast(pa.float64(), safe=False).fill_null(0.0).to_numpy(zero_copy_only=False)
     if not column.lows:

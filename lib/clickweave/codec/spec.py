@@ -5,10 +5,15 @@ in [0, 1] inside their bin. Code 0 is null everywhere.
 
     values (categorical, label, entity):  0 null | 1 rare | 2 + i  -> values[i]
     bins   (numeric, time):               0 null | 1 + i           -> [lows[i], highs[i]]; a spike has low == high
+
+Grain `row`: each row is coded by itself; event_time as `event_day` and `event_clock`. Grain `entity`: rows are the
+events of a history in order of time; columns of level `entity` are equal in all rows of a history (`profile_<name>`,
+`length`, `start_day`, `start_clock`, `best_label`: the strongest), event_time is the `gap` to the event before; after a
+long one `gap` is null, and `gap_days` (between the dates) and `gap_clock` (time of day) stand instead, null elsewhere.
 """
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 NULL_CODE = 0
@@ -19,23 +24,37 @@ FIRST_BIN = 1
 VALUES = "values"
 BINS = "bins"
 
+ROW = "row"
+EVENT = "event"
+ENTITY = "entity"
+EVENT_DAY, EVENT_CLOCK = "event_day", "event_clock"
+START_DAY, START_CLOCK, GAP, LENGTH = "start_day", "start_clock", "gap", "length"
+GAP_DAYS, GAP_CLOCK, BEST_LABEL = "gap_days", "gap_clock", "best_label"
+LONG_GAP_US = 6 * 3_600_000_000  # from here on a gap is days between dates, and the clock at the return
+PLACE, LAST, TIME_US = "place", "last", "time_us"
+PROFILE_PREFIX = "profile_"
+
 
 @dataclass(frozen=True)
 class ColumnSpec:
     """One column of the codec.
 
     Attributes:
-        name: canonical column name (contracts/tables.py).
+        name: canonical column name (contracts/tables.py), or one of the parts of time above.
         kind: `values` or `bins`.
-        type: what decode returns: string | long | double | timestamp.
+        type: what decode returns: string | long | double.
         values: for `values`, the kept values as text, most frequent first.
-        counts: rows in the training data per kept value (or bin), same order; 0 only for a bin.
+        counts: rows (level entity: histories) in the training data per kept value or bin, same order; 0 for a bin
+            without rows and for a catalogue item without events.
         rare_pool: for `values`, indices into `values` that a rare code may decode to (each backed by >= k users).
-        lows, highs: for `bins`, ascending, in the column's unit (microseconds since 1970 for time).
+        lows, highs: for `bins`, ascending, in the column's unit: days since 1970-01-01 UTC for days, microseconds
+            for clocks (since midnight UTC) and gaps, events for lengths.
         step: for `bins`, decoded numbers are multiples of this (1 for integers); 0 means continuous.
         num_null: rows in the training data that carry the null code.
         num_rare: rows in the training data that carry the rare code (`values` only).
         is_entity: the code stands for the user (else session); align maps it to a new id.
+        level: `event`, or `entity` for a column that is constant in a history.
+        num_digits: digits of the item codes in the tables (`<name>.digits`); 0 where codes are few.
     """
 
     name: str
@@ -50,6 +69,8 @@ class ColumnSpec:
     num_null: int = 0
     num_rare: int = 0
     is_entity: bool = False
+    level: str = EVENT
+    num_digits: int = 0
 
     @property
     def num_codes(self) -> int:
@@ -63,12 +84,31 @@ class ColumnSpec:
 
 
 @dataclass(frozen=True)
+class Derived:
+    """A column that is a function of another and is not coded: align joins it from real/train."""
+
+    name: str
+    by: str
+
+
+@dataclass(frozen=True)
 class CodecSpec:
-    """All columns of a training row, in the order generators see them, and where they were fitted."""
+    """All columns of a training row, in the order generators see them, and where they were fitted.
+
+    Attributes:
+        num_rows: events in the training data.
+        fitted_on: key of the ingest whose real/train it was.
+        grain: `row` or `entity`; see the head of this file.
+        derived: columns left out, since another column implies them.
+        window_us: first and last event time of the training data, in microseconds since 1970; zeros without time.
+    """
 
     columns: tuple[ColumnSpec, ...]
     num_rows: int
     fitted_on: str
+    grain: str = ROW
+    derived: tuple[Derived, ...] = ()
+    window_us: tuple[int, int] = (0, 0)
 
     @property
     def code_columns(self) -> tuple[str, ...]:
@@ -80,14 +120,34 @@ class CodecSpec:
         """Names of the float32 shard columns: `position_<name>`, for the columns that have positions."""
         return tuple(f"position_{column.name}" for column in self.columns if column.has_position)
 
+    @property
+    def history_columns(self) -> tuple[str, ...]:
+        """Further shard columns at grain entity: `place` and `last` (int32), `time_us` (int64)."""
+        return (PLACE, LAST, TIME_US) if self.grain == ENTITY else ()
+
+    @property
+    def num_entities(self) -> int:
+        """Histories in the training data; 0 at grain row."""
+        lengths = (column for column in self.columns if column.name == LENGTH)
+        return sum(sum(column.counts) for column in lengths)
+
+    def at_level(self, level: str) -> tuple[ColumnSpec, ...]:
+        """The columns of one level, in order."""
+        return tuple(column for column in self.columns if column.level == level)
+
     def to_json(self) -> str:
-        return json.dumps(asdict(self), sort_keys=True)
+        columns = [vars(column) for column in self.columns]
+        derived = [vars(each) for each in self.derived]
+        return json.dumps(vars(self) | {"columns": columns, "derived": derived}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "CodecSpec":
+        """The codec of `to_json`; TypeError or KeyError where the text is none."""
         raw = json.loads(text)
-        columns = []
-        for column in raw["columns"]:
-            frozen: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in column.items()}
-            columns.append(ColumnSpec(**frozen))
-        return cls(columns=tuple(columns), num_rows=raw["num_rows"], fitted_on=raw["fitted_on"])
+        columns = tuple(ColumnSpec(**_frozen(column)) for column in raw.pop("columns"))
+        derived = tuple(Derived(**each) for each in raw.pop("derived"))
+        return cls(columns=columns, derived=derived, **_frozen(raw))
+
+
+def _frozen(raw: dict[str, Any]) -> dict[str, Any]:
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in raw.items()}

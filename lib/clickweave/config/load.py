@@ -16,6 +16,7 @@ from clickweave.config.yaml_subset import parse_yaml
 from clickweave.errors import ConfigError
 
 PROFILES = ("local", "cluster")
+AUTO = "auto"
 
 
 class Recipe(Section):
@@ -65,8 +66,10 @@ def check_recipe(raw: dict[str, Any], variants: Variants) -> Recipe:
         ConfigError: with the first problem in one line.
     """
     sections = {name: value for name, value in raw.items() if value is not None}
+    sections["train"] = _with_generator(sections.get("train", {}), sections.get("schema"))
     for name, split in (("augment", _operators), ("train", _generator), ("mix", _strategy)):
         sections[name] = _checked(name, split, sections.get(name, {}), variants)
+    sections["encode"] = _with_grain(sections.get("encode", {}), sections["train"])
     recipe: Recipe = _validate(Recipe, sections, "")
     _check_meaning(recipe)
     return recipe
@@ -93,11 +96,32 @@ def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
     return {**section, "operators": tuple(built)}
 
 
+def _with_generator(train: Any, schema: Any) -> Any:
+    """The train section with a generator's name in place of `auto`."""
+    if not isinstance(train, dict) or train.get("generator", AUTO) != AUTO:
+        return train
+    roles = {role for role, column in schema.items() if column is not None} if isinstance(schema, dict) else set()
+    sequences = "event_time" in roles and not roles.isdisjoint({"user", "session"})
+    return {**train, "generator": "journey" if sequences else "autoregressive"}
+
+
 def _generator(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
     _refuse_inner(section, "train", "model")
-    params = variants.generator(str(section.get("generator", stages.TrainConfig().generator)))
+    params = variants.generator(str(section["generator"]))
     own, others = split_section(section, stages.TrainConfig, params)
     return {**own, "model": _validate(params, others, "train")}
+
+
+def _with_grain(encode: Any, train: dict[str, Any]) -> Any:
+    """The encode section with the grain that the generator needs: its parameters' GRAIN."""
+    needed = getattr(train["model"], "GRAIN", "row")
+    if not isinstance(encode, dict) or encode.get("grain") == needed:
+        return encode
+    if encode.get("grain") in ("row", "entity"):
+        raise ConfigError(
+            f"encode.grain is {encode['grain']!r}, but generator {train['generator']!r} needs {needed!r}; leave it out"
+        )
+    return encode if encode.get("grain") is not None else {**encode, "grain": needed}
 
 
 def _strategy(section: dict[str, Any], variants: Variants) -> dict[str, Any]:

@@ -56,10 +56,14 @@ class AugmentConfig(Section):
 class EncodeConfig(Section):
     """The codec that turns rows into codes, and the shards that ranks read."""
 
+    grain: Literal["row", "entity"] | None = Field(
+        None, description="what is coded together: a row, or the whole history of an entity; null: as train.generator"
+    )
     num_bins: int = Field(64, ge=2, le=4096, description="quantile bins per numeric or time column")
-    max_values: int = Field(20_000, ge=1, description="kept values per column; the rest becomes the rare code")
+    max_values: int = Field(2_000_000, ge=1, description="kept values per column; the rest becomes the rare code")
+    direct_ids: int = Field(2_000, ge=1, description="a column with more kept values gets item codes: a few digits")
     min_users: int = Field(5, ge=1, description="k: attribute and query values backed by fewer users become rare")
-    validation_share: Share = Field(0.1, description="share of rows that measures the validation loss")
+    validation_share: Share = Field(0.1, description="share of rows (grain entity: of entities) that validate")
     row_group_rows: int = Field(65_536, ge=1, description="upper bound of rows in one row group")
     seed: int = 0
 
@@ -67,10 +71,16 @@ class EncodeConfig(Section):
 class TrainConfig(Section):
     """Training of a generator by Horovod ranks. The generator's own parameters stand beside these."""
 
-    generator: str = Field("vae", description="vae; journey, autoregressive and gan are not built yet")
+    generator: str = Field(
+        "auto",
+        description="journey (histories) | autoregressive | vae | gan (rows); auto: journey where the log has times "
+        "and users or sessions, else autoregressive",
+    )
     epochs: int = Field(12, ge=1)
     batch_size: int = Field(512, ge=1, description="rows per step over all ranks together")
-    learning_rate: float = Field(2e-3, gt=0)
+    learning_rate: float = Field(
+        4e-3, gt=0, description="the highest: after a warm-up, before half a cosine down to 2 % of it"
+    )
     weight_decay: float = Field(1e-5, ge=0)
     clip_norm: float = Field(5.0, gt=0, description="gradients are scaled down to this L2 norm")
     patience: int = Field(4, ge=1, description="epochs without a better validation loss before training stops")
@@ -89,10 +99,19 @@ class SampleConfig(Section):
 
     entities: Amount = Field(
         1.0,
-        description="with a point a multiple of real/train's rows (1.0 = as many); a whole number is a number of rows",
+        description="rows (journey: histories); with a point a multiple of real/train's, 1.0 = as many, else a number",
     )
-    block_rows: int = Field(4096, ge=1, description="rows that share one seed; part of what the seed means")
+    block_rows: int = Field(
+        4096, ge=1, description="rows (or an eighth as many histories) that share one seed; part of what the seed means"
+    )
     temperature: float = Field(1.0, gt=0, description="below 1 sharper, above 1 flatter draws of codes")
+    top_p: float = Field(1.0, gt=0, le=1, description="share of the likeliest codes that is drawn from")
+    precision: Literal["float32", "int8"] = Field(
+        "float32", description="of the weights that executors get; int8 is a quarter of the bytes"
+    )
+    prune_share: float = Field(
+        0.0, ge=0, lt=1, description="share of each matrix, its smallest weights, that executors get as 0"
+    )
     seed: int = 0
 
 

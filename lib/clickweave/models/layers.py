@@ -1,9 +1,10 @@
 """Building blocks that generators share.
 
-Legend: B rows, V codes of one column, N categories, P columns with a position.
+Legend: B rows, V codes of one column, N categories.
 """
 
-import math
+from collections.abc import Iterable, Sequence
+from typing import TypeVar, cast
 
 import torch
 from torch import nn
@@ -11,8 +12,12 @@ from torch import nn
 from clickweave.codec.spec import FIRST_BIN, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, ColumnSpec
 from clickweave.errors import ContractError
 
-BETA_RANGE = (0.2, 50.0)  # of both shapes: keeps the density of a value at most about 20 and its gradient finite
-EDGE = 1e-3  # positions are kept this far from 0 and 1, where a Beta density may be infinite
+_Module = TypeVar("_Module", bound=nn.Module)
+
+
+def modules(made: Iterable[_Module]) -> Sequence[_Module]:
+    """A `ModuleList` that keeps the type of its modules."""
+    return cast(Sequence[_Module], nn.ModuleList(made))
 
 
 def mlp(inputs: int, hidden: int, depth: int) -> nn.Sequential:
@@ -50,34 +55,30 @@ def code_has_width(column: ColumnSpec) -> torch.Tensor:
     return torch.tensor([False] * FIRST_BIN + widths)
 
 
-def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
+def column_order(num_columns: int, random_share: float, rng: torch.Generator) -> Sequence[int]:
+    """The codec's order of columns, or in this share of calls a random one."""
+    if random_share > 0 and float(torch.rand((), generator=rng)) < random_share:
+        return [int(place) for place in torch.randperm(num_columns, generator=rng)]
+    return range(num_columns)
+
+
+def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: float = 1.0) -> torch.Tensor:
     """One category per row by the inverse of its cumulative distribution; uniforms in [0, 1).
 
-    A category with logit -inf is never drawn: its step of the cumulative sum has no height.
+    Logits of one row stand for all rows. A category with logit -inf is never drawn: its step of the cumulative sum
+    has no height. With `top_p` below 1 only the likeliest categories that together hold that share are drawn, the
+    likeliest always (Holtzman et al. 2020, arXiv 1904.09751).
     """
     mass_BN = torch.softmax(logits_BN, dim=1)
+    if top_p < 1:
+        sorted_BN, places_BN = mass_BN.sort(dim=1, descending=True)
+        beyond_BN = sorted_BN.cumsum(dim=1) - sorted_BN >= top_p
+        mass_BN = mass_BN.scatter(1, places_BN, sorted_BN.masked_fill(beyond_BN, 0.0))
     cumulative_BN = mass_BN.cumsum(dim=1)
-    target_B1 = (uniforms_B * cumulative_BN[:, -1]).unsqueeze(1)
-    drawn_B = torch.searchsorted(cumulative_BN, target_B1, right=True).squeeze(1)
     last_B = mass_BN.shape[1] - 1 - (mass_BN > 0).flip(1).to(torch.int8).argmax(dim=1)
+    targets_B = uniforms_B * cumulative_BN[:, -1]
+    if len(mass_BN) == 1:
+        drawn_B = torch.searchsorted(cumulative_BN[0], targets_B, right=True)
+    else:
+        drawn_B = torch.searchsorted(cumulative_BN, targets_B.unsqueeze(1), right=True).squeeze(1)
     return torch.minimum(drawn_B, last_B)  # u * total may round up to total
-
-
-def beta_shapes(raw_BP2: torch.Tensor) -> torch.Tensor:
-    """Shapes (a, b) of Beta distributions [B, P, 2] from real numbers; 0 gives Beta(1, 1), the uniform."""
-    low, high = BETA_RANGE
-    return raw_BP2.clamp(math.log(low), math.log(high)).exp()
-
-
-def beta_nll(shapes_BP2: torch.Tensor, positions_BP: torch.Tensor) -> torch.Tensor:
-    """-log density of each position under Beta(a, b), in nats [B, P]."""
-    a_BP, b_BP = shapes_BP2.unbind(-1)
-    inside_BP = positions_BP.clamp(EDGE, 1 - EDGE)
-    log_norm_BP = torch.lgamma(a_BP) + torch.lgamma(b_BP) - torch.lgamma(a_BP + b_BP)
-    return log_norm_BP - (a_BP - 1) * inside_BP.log() - (b_BP - 1) * torch.log1p(-inside_BP)
-
-
-def draw_beta(shapes_BP2: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
-    """Beta draws as a ratio of two gammas, in [0, 1] [B, P]."""
-    gammas_BP2 = torch._standard_gamma(shapes_BP2.contiguous(), generator=rng).clamp_min(1e-30)
-    return gammas_BP2[..., 0] / gammas_BP2.sum(-1)

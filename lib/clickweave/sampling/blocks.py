@@ -1,7 +1,8 @@
 """Generation inside Spark tasks: blocks of rows, each with a seed of its own, so that partitions do not matter."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,52 +11,59 @@ from pyspark import Broadcast
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from clickweave.codec.decode import Decoder, decoded_schema
-from clickweave.codec.spec import CodecSpec
+from clickweave.codec.decode import Decoder, HistoryDecoder, decoded_schema
+from clickweave.codec.spec import ENTITY, ROW, CodecSpec
 from clickweave.config.stages import SampleConfig
+from clickweave.models.histories import Histories
+from clickweave.models.journey.network import Journey
+from clickweave.models.protocol import Batch, Generator
 from clickweave.training.bundle import Bundle, open_bundle
 
-_OPENED: dict[str, tuple[Bundle, Decoder]] = {}
+EVENTS_OF_A_HISTORY = 8  # a block of histories has this many times fewer of them than a block of rows has rows
+Decode = Callable[[Any, np.random.Generator], pa.RecordBatch]  # what a generator drew, as rows
+
+_OPENED: dict[str, tuple[Bundle, Decode]] = {}
 
 
-def sample_rows(
-    spark: SparkSession, bundle: dict[str, bytes], spec: CodecSpec, num_rows: int, config: SampleConfig
+def sample_blocks(
+    spark: SparkSession, bundle: dict[str, bytes], spec: CodecSpec, wanted: int, config: SampleConfig
 ) -> DataFrame:
-    """`num_rows` generated rows in decoded columns, after `block` and `place` (row in the block), both int64.
+    """`wanted` generated rows, at grain entity histories, in decoded columns after `block` (int64).
 
-    The bundle is broadcast once per executor and opened once per Python worker.
+    `place` is the row's number in its block, or the event's in its history, which `entity_place` numbers in the
+    block. The bundle is broadcast once per executor and opened once per Python worker.
     """
+    size = config.block_rows if spec.grain == ROW else max(1, config.block_rows // EVENTS_OF_A_HISTORY)
     shared = spark.sparkContext.broadcast(bundle)
-    num_blocks = -(-num_rows // config.block_rows)
+    num_blocks = -(-wanted // size)
     slots = max(1, min(num_blocks, 4 * spark.sparkContext.defaultParallelism))
     blocks = spark.range(0, num_blocks, 1, slots).withColumnRenamed("id", "block")
-    places = [pa.field("block", pa.int64()), pa.field("place", pa.int64())]
-    schema = pa.schema([*places, *decoded_schema(spec)])
-    generate = _Generate(shared, num_rows, config.block_rows, config.temperature, config.seed)
-    return blocks.mapInArrow(generate, from_arrow_schema(schema))
+    places = [pa.field("place", pa.int64())] if spec.grain == ROW else []
+    schema = pa.schema([pa.field("block", pa.int64()), *decoded_schema(spec), *places])
+    return blocks.mapInArrow(_Generate(shared, wanted, size, config), from_arrow_schema(schema))
 
 
 class _Generate:
     """What a task runs; picklable, holds no session and no model."""
 
-    def __init__(self, shared: Broadcast, num_rows: int, block_rows: int, temperature: float, seed: int) -> None:
-        self._shared, self._num_rows, self._block_rows = shared, num_rows, block_rows
-        self._temperature, self._seed = temperature, seed
+    def __init__(self, shared: Broadcast, wanted: int, size: int, config: SampleConfig) -> None:
+        self._shared, self._wanted, self._size, self._config = shared, wanted, size, config
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         torch.set_num_threads(1)
-        bundle, decoder = _opened(self._shared.value)
+        bundle, decode = _opened(self._shared.value)
         for batch in batches:
             for block in batch.column("block").to_pylist():
-                yield self._block(bundle, decoder, block)
+                yield self._block(bundle.generator, decode, block)
 
-    def _block(self, bundle: Bundle, decoder: Decoder, block: int) -> pa.RecordBatch:
-        num = min(self._block_rows, self._num_rows - block * self._block_rows)
-        seed = block_seed(self._seed, block)
-        drawn = bundle.generator.sample(num, torch.Generator().manual_seed(seed), self._temperature)
-        rows = decoder(drawn.codes_BC.numpy(), drawn.positions_BP.numpy(), np.random.default_rng(seed))
-        places = [pa.array(np.full(num, block)), pa.array(np.arange(num))]
-        return pa.RecordBatch.from_arrays([*places, *rows.columns], names=["block", "place", *rows.schema.names])
+    def _block(self, generator: Generator | Journey, decode: Decode, block: int) -> pa.RecordBatch:
+        num = min(self._size, self._wanted - block * self._size)
+        seed = block_seed(self._config.seed, block)
+        rng = torch.Generator().manual_seed(seed)
+        drawn = generator.sample(num, rng, self._config.temperature, self._config.top_p)
+        rows = decode(drawn, np.random.default_rng(seed))
+        blocks = pa.array(np.full(rows.num_rows, block))
+        return pa.RecordBatch.from_arrays([blocks, *rows.columns], names=["block", *rows.schema.names])
 
 
 def block_seed(seed: int, block: int) -> int:
@@ -63,10 +71,36 @@ def block_seed(seed: int, block: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed} {block}".encode()).digest()[:8], "big") >> 1
 
 
-def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decoder]:
+def _decode(codec: CodecSpec) -> Decode:
+    """How draws of this codec's generators become decoded rows with `place`, and at grain entity `entity_place`."""
+    if codec.grain == ENTITY:
+        decode_histories = HistoryDecoder(codec)
+
+        def of_histories(drawn: Histories, rng: np.random.Generator) -> pa.RecordBatch:
+            return decode_histories(
+                drawn.entities.codes_BC.numpy(),
+                drawn.entities.positions_BP.numpy(),
+                drawn.owner_R.numpy(),
+                drawn.events.codes_BC.numpy(),
+                drawn.events.positions_BP.numpy(),
+                drawn.time_us_R.numpy(),
+                rng,
+            )
+
+        return of_histories
+    decode_rows = Decoder(codec)
+
+    def of_rows(drawn: Batch, rng: np.random.Generator) -> pa.RecordBatch:
+        rows = decode_rows(drawn.codes_BC.numpy(), drawn.positions_BP.numpy(), rng)
+        return rows.append_column("place", pa.array(np.arange(rows.num_rows)))
+
+    return of_rows
+
+
+def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
     key = hashlib.sha256(bundle["MANIFEST.json"]).hexdigest()
     if key not in _OPENED:
         _OPENED.clear()
         opened = open_bundle(bundle)
-        _OPENED[key] = (opened, Decoder(opened.codec))
+        _OPENED[key] = (opened, _decode(opened.codec))
     return _OPENED[key]

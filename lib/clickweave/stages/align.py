@@ -5,10 +5,11 @@ from dataclasses import asdict
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.spec import FIRST_VALUE, CodecSpec
-from clickweave.contracts.tables import TRAIN, event_columns
+from clickweave.codec.spec import ENTITY, EVENT_CLOCK, FIRST_VALUE, PLACE, PROFILE_PREFIX, CodecSpec
+from clickweave.contracts.tables import TRAIN, event_columns, feature_column
 from clickweave.frames import catalogue
-from clickweave.frames.align import keys, rows
+from clickweave.frames.align import derived, keys, rows
+from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files
@@ -19,49 +20,82 @@ SECTIONS = ("align", "log")
 
 
 def run(run: StageRun) -> StageResult:
-    """Writes `synthetic`, one row per raw row, and `users`: the attributes of the synthetic users."""
+    """Writes `synthetic`, one row per raw row inside the time window, and `users`: attributes of synthetic users."""
     log, train = run.recipe.log, run.read_part(TRAIN)
+    codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
     raw_type = source_type(train)
-    entities = _entities(run, train)
-    window = rows.fit_time_window(train)
-    events = rows.as_events(run.read("sample", "raw"), entities, log, window, run.key, run.recipe.train.generator)
+    entities, raw = _with_ids(run, codec, run.read("sample", "raw"), train)
+    window = rows.fit_time_window(train, step_us=_step_us(codec))
+    inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
+    events = inside(rows.as_events(raw, log, run.key, run.recipe.train.generator), window)
+    if codec.grain == ENTITY and log.item is not None and log.event_time is not None:
+        events = drop_copied_runs(events, train)
+    for each in codec.derived:
+        values = derived.values_by_key(train, each.name, each.by, min_users=_min_users(run, each.name))
+        events = derived.with_value(events, _under_new_ids(values, entities, each.by), each.by)
     events = rows.complete(rows.with_sessions(events, log, raw_type, run.key), train)
     items, users = catalogue.sides(log)
-    new_users = run.write("users", _new_users(run, entities))
+    new_users = run.write("users", _new_users(run, entities, raw if codec.grain == ENTITY else None))
     attributes: dict[str, Column] = {}
     for side, table in ((items, run.read("ingest", "items")), (users, new_users)):
         attributes |= catalogue.raw_attributes(side, raw_type.fieldNames())
         events = catalogue.join_attributes(events, table, side)
     events = with_source(events, log, raw_type, attributes=attributes)
-    synthetic = events.select(*event_columns(tuple(log.event_features)))
-    synthetic = synthetic.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", "row_id")
-    run.write("synthetic", synthetic)
+    ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
+    run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window),
     )
 
 
-def _entities(run: StageRun, train: DataFrame) -> DataFrame | None:
-    """Entity code -> real and new id; None where each row is its own entity."""
+def _with_ids(run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame) -> tuple[DataFrame | None, DataFrame]:
+    """The raw rows with new ids (none where rows are entities), and for row generators code -> real and new id."""
     log = run.recipe.log
     space = rows.entity_space(log, source_type(train))
     if space is None or log.entity_column is None:
-        return None
-    real = run.read("ingest", "real")
-    keys.check_free(real, log.entity_column, space)
-    codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
+        return None, raw
+    keys.check_free(run.read("ingest", "real"), log.entity_column, space)
+    if codec.grain == ENTITY:
+        raw = rows.with_new_ids(raw, rows.fit_entity_numbers(raw), space, run.key)
+        keys.check_distinct(raw.where(F.col(PLACE) == 0), rows.NEW_ID)
+        return None, raw
     values = next(column.values for column in codec.columns if column.is_entity)
     table = rows.entity_table(run.spark, values, FIRST_VALUE, space, run.key)
     keys.check_distinct(table, "new_id")
-    return table
+    return table, rows.with_reenacted_ids(raw, table)
 
 
-def _new_users(run: StageRun, entities: DataFrame | None) -> DataFrame:
-    """Attributes of synthetic users under their new ids: those of the users whose code they re-enact."""
+def _new_users(run: StageRun, entities: DataFrame | None, histories: DataFrame | None) -> DataFrame:
+    """Attributes of synthetic users under their new ids: generated ones, or those of the users they re-enact."""
     users = run.read("ingest", "users")
-    if entities is None or run.recipe.log.user is None:
+    if run.recipe.log.user is None:
+        return users.limit(0)
+    if histories is not None:
+        first = histories.where(F.col(PLACE) == 0).withColumn("user_id", F.col(rows.NEW_ID))
+        made = {name: name.replace(feature_column(""), PROFILE_PREFIX, 1) for name in users.columns}
+        return first.select(*[F.col(made[f.name]).cast(f.dataType).alias(f.name) for f in users.schema.fields])
+    if entities is None:
         return users.limit(0)
     renamed = entities.select(F.col("real_id").alias("user_id"), "new_id")
     joined = renamed.join(users, "user_id", "left")
     return joined.withColumn("user_id", F.col("new_id")).select(*users.columns)
+
+
+def _under_new_ids(values: DataFrame, entities: DataFrame | None, key: str) -> DataFrame:
+    """Values by real user as values by the new id that re-enacts it."""
+    if key != "user_id" or entities is None:
+        return values
+    renamed = entities.select(F.col("real_id").alias("user_id"), "new_id")
+    return renamed.join(values, "user_id").drop("user_id").withColumnRenamed("new_id", "user_id")
+
+
+def _min_users(run: StageRun, column: str) -> int:
+    """How many users must back a value of a derived column: k for categories, else 1."""
+    spec = run.recipe.log.event_features[column.removeprefix(feature_column(""))]
+    return run.recipe.encode.min_users if spec.kind == "categorical" else 1
+
+
+def _step_us(codec: CodecSpec) -> int:
+    steps = [column.step for column in codec.columns if column.name == EVENT_CLOCK]
+    return int(max([1.0, *steps]))

@@ -1,13 +1,22 @@
 """encode: real/train -> codec + token shards in row groups that ranks can share out."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pyarrow as pa
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
+from pyspark.sql.types import StructType
+from safetensors.numpy import save
 
 from clickweave.codec.analyse import fit_codec, with_bin_counts
+from clickweave.codec.derived import fit_derived, without_derived
 from clickweave.codec.encode import encode_batch, shard_schema
+from clickweave.codec.inputs import history_inputs, planned_columns, row_inputs
+from clickweave.codec.spec import ENTITY, PLACE, ROW, CodecSpec
+from clickweave.codec.tables import fit_tables
+from clickweave.codec.wide import with_cold_items, with_digits, with_wide_codes, without_wide_values
 from clickweave.contracts.tables import TRAIN
 from clickweave.frames.draws import unit_draw
 from clickweave.stages.context import StageResult, StageRun
@@ -19,28 +28,50 @@ GROUPS_TARGET = 64  # row groups wanted where the log is small, so that 8 ranks 
 
 
 def run(run: StageRun) -> StageResult:
-    """Fits the codec, then writes shards: rows in a seeded order, one row group a file, same files on every run."""
-    config, train = run.recipe.encode, run.read_part(TRAIN)
-    spec = fit_codec(train, run.recipe.log, config, fitted_on=run.manifest("ingest").key)
-    group_rows = max(1, min(config.row_group_rows, spec.num_rows // GROUPS_TARGET))
-    num_shards = max(1, spec.num_rows // (8 * group_rows))
-    draw = unit_draw("row_id", salt="shard order", seed=config.seed)
-    held = unit_draw("row_id", salt="validation", seed=config.seed) < config.validation_share
-    names = [column.name for column in spec.columns]
-    shuffled = train.select(
-        *names, "row_id", draw.alias("_draw"), F.when(held, "validation").otherwise("train").alias("_part")
-    )
-    shuffled = shuffled.repartition(num_shards, "row_id").sortWithinPartitions("_part", "_draw", "row_id")
-
-    def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for batch in batches:
-            coded = encode_batch(spec, batch)
-            yield coded.append_column("part", batch.column("_part"))
-
-    schema = shard_schema(spec).append(pa.field("part", pa.string()))
-    coded = shuffled.mapInArrow(encode, from_arrow_schema(schema))
-    shards = run.write("shards", coded, partition_by="part", max_file_rows=group_rows)
+    """Fits the codec, then writes shards: same rows in the same order in the same files on every run."""
+    config, log = run.recipe.encode, run.recipe.log
+    grain = config.grain or ROW
+    num_rows = run.rows_of_part(TRAIN)
+    group_rows = max(1, min(config.row_group_rows, num_rows // GROUPS_TARGET))
+    train, items = run.read_part(TRAIN), run.read("ingest", "items")
+    if grain == ENTITY:  # a file is a bucket of whole histories
+        buckets, max_file_rows, order = max(1, num_rows // group_rows), 0, ["entity_id", PLACE]
+        inputs = history_inputs(train, run.read("ingest", "users"), log)
+    else:
+        buckets, max_file_rows, order = max(1, num_rows // (8 * group_rows)), group_rows, ["row_id"]
+        inputs = row_inputs(train)
+    implied = fit_derived(inputs, log, grain)
+    planned = without_derived(planned_columns(log, grain), implied)
+    spec = fit_codec(inputs, planned, config, grain=grain, fitted_on=run.manifest("ingest").key)
+    spec = replace(spec, derived=tuple(each for each in implied if each.by != "entity_id"))
+    spec = with_digits(with_cold_items(spec, items, max_values=config.max_values), config)
+    files.write_bytes(run.file("tables.safetensors"), save(fit_tables(inputs, items, spec, log, config.seed)))
+    held = unit_draw(order[0], salt="validation", seed=config.seed) < config.validation_share
+    draw = unit_draw(order[0], salt="shard order", seed=config.seed)
+    keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
+    keys |= {f"_by_{name}": F.col(name) for name in order}
+    coded = _coded(inputs, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
+    coded = coded.drop(*[key for key in keys if key != "part"])
+    shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
     spec = with_bin_counts(spec, shards)
     files.write_text(run.file("codec.json"), spec.to_json())
     counts = {row["part"]: row["count"] for row in shards.groupBy("part").count().collect()}
     return StageResult({"in": spec.num_rows} | counts, metrics={c.name: c.num_codes for c in spec.columns})
+
+
+def _coded(inputs: DataFrame, spec: CodecSpec, keys: dict[str, Column]) -> DataFrame:
+    """Coded rows and their keys; one join for each wide column."""
+    names = {f"code_{c.name}" if c.num_digits else c.name for c in spec.columns} | set(spec.history_columns)
+    prepared = with_wide_codes(inputs.withColumns(keys), spec).select(*sorted(names), *keys)
+    light, key_names = without_wide_values(spec), tuple(keys)  # what tasks get: no frames, no long lists
+
+    def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        for batch in batches:
+            coded = encode_batch(light, batch)
+            for key in key_names:
+                coded = coded.append_column(key, batch.column(key))
+            yield coded
+
+    fields = [field for field in prepared.schema.fields if field.name in key_names]
+    schema = from_arrow_schema(shard_schema(spec))
+    return prepared.mapInArrow(encode, StructType([*schema.fields, *fields]))

@@ -22,7 +22,8 @@ def run(run: StageRun) -> StageResult:
     ranks = num_ranks(config, spark.sparkContext.defaultParallelism if spark else os.cpu_count() or 1)
     home = f"{run.stage}/{run.key}"  # not a fresh folder: a try that was killed left its checkpoint here
     out_dir = run.workspace.path(home)
-    job = make_job(codec, config, shards=run.workspace.output("encode", "shards"), ranks=ranks, out_dir=out_dir)
+    shards, tables = (run.workspace.output("encode", name) for name in ("shards", "tables"))
+    job = make_job(codec, config, shards=shards, tables=tables, ranks=ranks, out_dir=out_dir)
 
     def show(epoch: dict[str, Any]) -> None:
         if "note" in epoch:

@@ -1,6 +1,8 @@
 """From token shards to batches: a rank's own row groups, in a seeded order, never more than a buffer in memory."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -11,10 +13,38 @@ from clickweave.codec.spec import CodecSpec
 from clickweave.errors import ContractError
 from clickweave.models.protocol import Batch
 from clickweave.store import files
-from clickweave.training.plan import RowGroup
+from clickweave.training.plan import Plan, RowGroup
+from clickweave.training.seeds import seed_of
 
 BUFFER_ROWS = 131_072  # rows that are shuffled together; 10 columns of them are 15 MB
 Read = Callable[[RowGroup], Batch]
+
+
+class Source(Protocol):
+    """One rank's batches, of whatever kind its generator reads."""
+
+    def train(self, epoch: int) -> Iterator[Any]:
+        """At least as many batches as there are steps in an epoch; the same ones each time for the same epoch."""
+
+    def validation(self) -> Iterator[Any]:
+        """The rank's validation rows, the same ones each time."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A `Source` of single rows."""
+
+    read: Read
+    plan: Plan
+    rank: int
+    seed: int
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        order = seed_of(self.seed, "order", epoch, self.rank)
+        return shuffled_batches(self.read, self.plan.train[self.rank], self.plan.batch_rows, order)
+
+    def validation(self) -> Iterator[Batch]:
+        return plain_batches(self.read, self.plan.validation[self.rank], self.plan.batch_rows)
 
 
 def row_groups(folder: str) -> list[RowGroup]:
@@ -58,6 +88,20 @@ def reader(codec: CodecSpec) -> Read:
         return Batch(codes_BC, positions_BP.nan_to_num(0.0))
 
     return read
+
+
+def read_columns(group: RowGroup, names: Sequence[str]) -> pa.Table:
+    """Further columns of one row group.
+
+    Raises:
+        ContractError: the file is unreadable, fails its checksums or lacks a column.
+    """
+    with _open(group.file) as parquet:
+        try:
+            table = parquet.read_row_group(group.index, list(names))
+            return table.select(list(names))
+        except (pa.ArrowException, OSError, KeyError) as error:
+            raise _unreadable(group.file, error) from error
 
 
 def shuffled_batches(

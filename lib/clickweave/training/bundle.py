@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import safetensors.numpy
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -17,17 +18,20 @@ from clickweave.errors import BundleError, ClickweaveError
 from clickweave.models import registry
 from clickweave.models.protocol import Generator
 from clickweave.store import files
+from clickweave.training.compression import compressed, expanded
 
 FORMAT = "clickweave-bundle-1"
-WEIGHTS, CODEC, MODEL, TRAINING, MANIFEST = (
+WEIGHTS, TABLES, CODEC, MODEL, TRAINING, MANIFEST = (
     "weights.safetensors",
+    "tables.safetensors",
     "codec.json",
     "model.json",
     "training.json",
     "MANIFEST.json",
 )
-NAMES = (WEIGHTS, CODEC, MODEL, TRAINING)
-_PICKLE_MARKS = (b"\x80", b"PK\x03\x04")  # a pickle, and the zip around torch.save's pickle
+NAMES = (WEIGHTS, TABLES, CODEC, MODEL, TRAINING)
+_PICKLE_MARKS = (b"\x80", b"PK\x03\x04")  # a pickle, and the zip around torch.save's pickle; safetensors may begin
+# with the first one too, but has JSON after eight bytes of length
 
 
 @dataclass(frozen=True)
@@ -40,10 +44,22 @@ class Bundle:
 
 
 def save_bundle(
-    folder: str, *, codec_json: str, generator: str, params: Section, weights: Mapping[str, torch.Tensor], training: Any
+    folder: str,
+    *,
+    codec_json: str,
+    tables: bytes,
+    generator: str,
+    params: Section,
+    weights: Mapping[str, torch.Tensor],
+    training: Any,
 ) -> None:
-    """Writes the bundle; MANIFEST.json last, so that a folder without it is no bundle."""
+    """Writes the bundle; MANIFEST.json last, so that a folder without it is no bundle.
+
+    Args:
+        tables: the codec's item codes as safetensors.
+    """
     content = {
+        TABLES: tables,
         WEIGHTS: save({name: tensor.detach().clone() for name, tensor in sorted(weights.items())}),
         CODEC: codec_json.encode(),
         MODEL: _json({"format": FORMAT, "generator": generator, "params": params.model_dump(mode="json")}),
@@ -79,9 +95,10 @@ def open_bundle(content: Mapping[str, bytes]) -> Bundle:
         if about["format"] != FORMAT:
             raise BundleError(f"bundle: format {about['format']!r} is not {FORMAT!r}; train again with this version")
         params = registry.params(about["generator"]).model_validate(about["params"])
+        tables = safetensors.numpy.load(content[TABLES])
         with torch.random.fork_rng(devices=[]):
-            generator = registry.build(about["generator"], codec, params)
-        generator.load_state_dict(load(content[WEIGHTS]))
+            generator = registry.build(about["generator"], codec, params, tables)
+        generator.load_state_dict(expanded(load(content[WEIGHTS])))
         generator.train(False)
         return Bundle(codec, generator, json.loads(content[TRAINING]))
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ValidationError, SafetensorError) as error:
@@ -90,12 +107,20 @@ def open_bundle(content: Mapping[str, bytes]) -> Bundle:
         raise error if isinstance(error, BundleError) else BundleError(f"bundle: {error}") from error
 
 
+def smaller_bundle(content: Mapping[str, bytes], *, quantised: bool, prune_share: float) -> dict[str, bytes]:
+    """The bundle with compressed weights; `open_bundle` takes it like any other."""
+    weights = save(compressed(load(content[WEIGHTS]), quantised=quantised, prune_share=prune_share))
+    listed = json.loads(content[MANIFEST]) | {WEIGHTS: _sha256(weights)}
+    return {**content, WEIGHTS: weights, MANIFEST: _json(listed)}
+
+
 def _check(content: Mapping[str, bytes]) -> None:
     missing = [name for name in (MANIFEST, *NAMES) if name not in content]
     if missing:
         raise BundleError(f"bundle: {missing[0]} is missing; train again")
-    if content[WEIGHTS].startswith(_PICKLE_MARKS):
-        raise BundleError(f"bundle: {WEIGHTS} is a pickle, which is never loaded; train again")
+    for name in (WEIGHTS, TABLES):
+        if content[name].startswith(_PICKLE_MARKS) and content[name][8:9] != b"{":
+            raise BundleError(f"bundle: {name} is a pickle, which is never loaded; train again")
     try:
         listed = json.loads(content[MANIFEST])
     except ValueError as error:

@@ -1,11 +1,13 @@
 """One training as data, and what every rank does with it. Any launcher sends the first and calls the second."""
 
+import hashlib
 import json
 import resource
 import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import safetensors.numpy
 import torch
 
 from clickweave.codec.spec import CodecSpec
@@ -13,16 +15,18 @@ from clickweave.config.stages import TrainConfig
 from clickweave.contracts.manifest import digest
 from clickweave.errors import TrainingError
 from clickweave.models import registry
-from clickweave.models.protocol import Generator
+from clickweave.models.protocol import Trainable
 from clickweave.store import files
-from clickweave.training.batches import reader, row_groups
+from clickweave.training.batches import row_groups
 from clickweave.training.bundle import save_bundle
 from clickweave.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from clickweave.training.collapse import NUM_ROWS, check_variety
 from clickweave.training.comms import Comm
-from clickweave.training.flat import FlatModel
+from clickweave.training.flat import FlatNetworks
+from clickweave.training.histories import source_of
 from clickweave.training.loop import History, Run, best_epoch, train
 from clickweave.training.plan import Plan, make_plan
-from clickweave.training.seeds import seed_of
+from clickweave.training.seeds import rng_of, seed_of
 
 _WHERE_NOT_WHAT = ("launcher", "hosts", "start_timeout", "stall_timeout", "ranks")  # these leave the result alone
 
@@ -33,10 +37,12 @@ class TrainJob:
 
     Attributes:
         train: a dump of TrainConfig without `model`; `model_params` are the generator's own.
+        tables: path of the codec's item codes (safetensors); "" where no column has any.
         out_dir: a folder that every rank reaches. bundle/, progress/, errors/ and checkpoint/ go below it.
     """
 
     codec_json: str
+    tables: str
     generator: str
     model_params: dict[str, Any]
     train: dict[str, Any]
@@ -61,7 +67,9 @@ class TrainJob:
         return digest(raw)
 
 
-def make_job(codec: CodecSpec, config: TrainConfig, *, shards: str, ranks: int, out_dir: str) -> TrainJob:
+def make_job(
+    codec: CodecSpec, config: TrainConfig, *, shards: str, ranks: int, out_dir: str, tables: str = ""
+) -> TrainJob:
     """The job of `config` over <shards>/part=train and <shards>/part=validation; reads their footers.
 
     Raises:
@@ -71,6 +79,7 @@ def make_job(codec: CodecSpec, config: TrainConfig, *, shards: str, ranks: int, 
     train_groups, validation_groups = row_groups(f"{shards}/part=train"), row_groups(f"{shards}/part=validation")
     return TrainJob(
         codec_json=codec.to_json(),
+        tables=tables,
         generator=config.generator,
         model_params=own.model_dump(mode="json"),
         train=config.model_dump(mode="json", exclude={"model"}),
@@ -92,40 +101,42 @@ def run_rank(job: TrainJob, comm: Comm) -> dict[str, Any]:
     config = TrainConfig.model_validate(job.train)
     torch.set_num_threads(config.threads)
     codec = CodecSpec.from_json(job.codec_json)
-    generator = _fresh_generator(job, codec)
-    flat = FlatModel(generator, learning_rate=config.learning_rate, weight_decay=config.weight_decay)
-    history, best_W = _start(job, flat, comm)
+    tables = files.read_bytes(job.tables) if job.tables else safetensors.numpy.save({})
+    generator = _fresh_generator(job, codec, tables)
+    flats = FlatNetworks(generator, weight_decay=config.weight_decay)
+    history, best_A = _start(job, flats, comm)
     resumed_from = len(history)
-    run = Run(generator, flat, reader(codec), job.plan, config, comm, job.seed, job.generator)
-    train(run, history, best_W, lambda *done: _after_epoch(job, run, *done))
-    flat.weights_W.data.copy_(best_W)
-    peaks_mib = _check_equal(flat, comm, job.generator)
+    source = source_of(codec, job.plan, comm.rank, job.seed, job.model_params)
+    run = Run(generator, flats, source, job.plan.steps, config, comm, job.seed, job.generator)
+    train(run, history, best_A, lambda *done: _after_epoch(job, run, *done))
+    flats.set_weights(best_A)
+    sha256, peak_mib = _finish(job, run, codec)
     metrics = {
         **_summary(history),
         "seconds": round(time.monotonic() - started, 3),
         "ranks": comm.size,
         "resumed_from": resumed_from,
-        "num_parameters": best_W.numel(),
-        "peak_mib": max(peaks_mib),
-        "weights_sha256": flat.weights_sha256(),
+        "num_parameters": best_A.numel(),
+        "peak_mib": peak_mib,
+        "weights_sha256": sha256,
     }
     if comm.rank == 0:
-        _save(job, generator, history)
+        _save(job, generator, tables, history)
     comm.barrier()
     return metrics
 
 
-def _fresh_generator(job: TrainJob, codec: CodecSpec) -> Generator:
+def _fresh_generator(job: TrainJob, codec: CodecSpec, tables: bytes) -> Trainable:
     own = registry.params(job.generator).model_validate(job.model_params)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of(job.seed, "weights"))
-        return registry.build(job.generator, codec, own)
+        return registry.build(job.generator, codec, own, safetensors.numpy.load(tables))
 
 
-def _start(job: TrainJob, flat: FlatModel, comm: Comm) -> tuple[History, torch.Tensor]:
+def _start(job: TrainJob, flats: FlatNetworks, comm: Comm) -> tuple[History, torch.Tensor]:
     """Rank 0's weights, optimizer state and history on every rank: its checkpoint's, or fresh ones."""
-    best_W = flat.weights_W.detach().clone()
-    live = {**flat.state(), "best": best_W}
+    best_A = flats.weights_A()
+    live = {**flats.state(), "best": best_A}
     history: History = []
     if comm.rank == 0:
         found, note = load_checkpoint(_checkpoints(job), job.hash, {name: len(flat) for name, flat in live.items()})
@@ -137,40 +148,65 @@ def _start(job: TrainJob, flat: FlatModel, comm: Comm) -> tuple[History, torch.T
                 live[name].copy_(tensor)
     for name, tensor in live.items():
         comm.broadcast_(tensor, f"{job.generator}.{name}")
-    return list(comm.broadcast_obj(history, f"{job.generator}.history")), best_W
+    return list(comm.broadcast_obj(history, f"{job.generator}.history")), best_A
 
 
-def _after_epoch(job: TrainJob, run: Run, history: History, best_W: torch.Tensor, seconds: float) -> None:
+def _after_epoch(job: TrainJob, run: Run, history: History, best_A: torch.Tensor, seconds: float) -> None:
     if run.comm.rank != 0:
         return
-    save_checkpoint(_checkpoints(job), job.hash, Checkpoint(history, {**run.flat.state(), "best": best_W}))
+    save_checkpoint(_checkpoints(job), job.hash, Checkpoint(history, {**run.flats.state(), "best": best_A}))
     rows = job.plan.steps * job.plan.batch_rows * run.comm.size
     entry = {**history[-1], "seconds": round(seconds, 3), "rows_per_s": round(rows / seconds, 1)}
     files.write_text(f"{job.out_dir}/progress/epoch-{entry['epoch']:04d}.json", json.dumps(entry))
 
 
-def _check_equal(flat: FlatModel, comm: Comm, name: str) -> list[int]:
-    """The peak memory of each rank in MiB; all ranks must hold the same bits."""
+def _finish(job: TrainJob, run: Run, codec: CodecSpec) -> tuple[str, int]:
+    """What follows the best weights: `finish` and checks. The SHA-256 of all that was learnt, the peak MiB of a rank.
+
+    Raises:
+        TrainingError: ranks hold other bits than rank 0, or the generator collapsed; on every rank.
+    """
+    comm, name, generator = run.comm, job.generator, run.generator
+    generator.train(False)
+    generator.finish(run.source.train(0), rng_of(job.seed, "finish"), comm.allreduce_mean_)
+    digest_all = hashlib.sha256()
+    for _, tensor in sorted(generator.state_dict().items()):
+        digest_all.update(tensor.contiguous().numpy().tobytes())
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    told = comm.allgather_obj((flat.weights_sha256(), peak_mib), f"{name}.end")
+    told = comm.allgather_obj((digest_all.hexdigest(), peak_mib), f"{name}.end")
     for rank, (sha256, _) in enumerate(told):
         if sha256 != told[0][0]:
             raise TrainingError(
                 f"train: rank {rank} ended with other weights than rank 0; use equal hosts and libraries"
             )
-    return [peak for _, peak in told]
+    wrong = comm.broadcast_obj(_collapse(job, generator, codec) if comm.rank == 0 else None, f"{name}.variety")
+    if wrong is not None:
+        raise TrainingError(wrong)
+    return told[0][0], max(peak for _, peak in told)
+
+
+def _collapse(job: TrainJob, generator: Trainable, codec: CodecSpec) -> str | None:
+    """What is wrong with the variety of the rows that the generator draws, if anything."""
+    drawn = generator.drawn_codes(NUM_ROWS, rng_of(job.seed, "variety"))
+    by_column = dict(zip((column.name for column in codec.columns), drawn, strict=True))
+    try:
+        check_variety(codec, by_column, job.seed)
+    except TrainingError as error:
+        return str(error)
+    return None
 
 
 def _summary(history: History) -> dict[str, Any]:
     best = history[best_epoch(history) - 1]
-    losses = {key: best[key] for key in ("train_loss", "validation_loss", "kl", "reconstruction")}
-    return {"epochs": len(history), "best_epoch": best["epoch"], **losses, "history": history}
+    figures = {key: value for key, value in best.items() if key not in ("epoch", "of")}
+    return {"epochs": len(history), "best_epoch": best["epoch"], **figures, "history": history}
 
 
-def _save(job: TrainJob, generator: Generator, history: History) -> None:
+def _save(job: TrainJob, generator: Trainable, tables: bytes, history: History) -> None:
     save_bundle(
         f"{job.out_dir}/bundle",
         codec_json=job.codec_json,
+        tables=tables,
         generator=job.generator,
         params=registry.params(job.generator).model_validate(job.model_params),
         weights=generator.state_dict(),

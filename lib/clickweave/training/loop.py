@@ -1,5 +1,6 @@
 """The training loop: the same on one rank and on many. Every decision comes from numbers that all ranks share."""
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,12 +11,14 @@ import torch
 
 from clickweave.config.stages import TrainConfig
 from clickweave.errors import ContractError, TrainingError
-from clickweave.models.protocol import Batch, Generator
-from clickweave.training.batches import Read, plain_batches, shuffled_batches
+from clickweave.models.protocol import Trainable
+from clickweave.training.batches import Source
 from clickweave.training.comms import Comm
-from clickweave.training.flat import FlatModel
-from clickweave.training.plan import Plan
-from clickweave.training.seeds import rng_of, seed_of
+from clickweave.training.flat import FlatNetworks
+from clickweave.training.seeds import rng_of
+
+WARM_UP_STEPS = 100  # or a tenth of all steps, where that is less
+LAST_RATE_SHARE = 0.02  # of train.learning_rate, at the last planned step
 
 History = list[dict[str, Any]]
 AfterEpoch = Callable[[History, torch.Tensor, float], None]
@@ -23,22 +26,22 @@ AfterEpoch = Callable[[History, torch.Tensor, float], None]
 
 @dataclass(frozen=True)
 class Run:
-    """What the loop works with on one rank. `name` prefixes the collectives of this generator's network."""
+    """What the loop works with on one rank. `steps` per epoch; `name` prefixes the collectives of this generator."""
 
-    generator: Generator
-    flat: FlatModel
-    read: Read
-    plan: Plan
+    generator: Trainable
+    flats: FlatNetworks
+    source: Source
+    steps: int
     config: TrainConfig
     comm: Comm
     seed: int
     name: str
 
 
-def train(run: Run, history: History, best_W: torch.Tensor, after_epoch: AfterEpoch) -> None:
+def train(run: Run, history: History, best_A: torch.Tensor, after_epoch: AfterEpoch) -> None:
     """Goes on after `history` until the last epoch, or until `patience` epochs brought nothing better.
 
-    `history` grows by one entry per epoch and `best_W` becomes the weights of the best one; `after_epoch` gets both
+    `history` grows by one entry per epoch and `best_A` becomes the weights of the best one; `after_epoch` gets both
     and the epoch's seconds.
 
     Raises:
@@ -48,11 +51,11 @@ def train(run: Run, history: History, best_W: torch.Tensor, after_epoch: AfterEp
         if len(history) - best_epoch(history) >= run.config.patience:
             return
         started = time.monotonic()
-        train_loss = _train_epoch(run, epoch)
-        history.append({"epoch": epoch, "of": run.config.epochs, "train_loss": train_loss, **_validate(run)})
+        losses = _train_epoch(run, epoch)
+        history.append({"epoch": epoch, "of": run.config.epochs, **losses, **_validate(run)})
         if best_epoch(history) == epoch:
-            best_W.copy_(run.flat.weights_W.data)
-        after_epoch(history, best_W, time.monotonic() - started)
+            best_A.copy_(run.flats.weights_A())
+        after_epoch(history, best_A, time.monotonic() - started)
 
 
 def best_epoch(history: History) -> int:
@@ -60,57 +63,74 @@ def best_epoch(history: History) -> int:
     return min((entry["validation_loss"], entry["epoch"]) for entry in history)[1] if history else 0
 
 
-def _train_epoch(run: Run, epoch: int) -> float:
-    """Exactly `plan.steps` steps; the mean loss over steps and ranks."""
-    rank, plan = run.comm.rank, run.plan
-    rng = rng_of(run.seed, "noise", epoch, rank)
-    order = seed_of(run.seed, "order", epoch, rank)
-    batches = shuffled_batches(run.read, plan.train[rank], plan.batch_rows, order)
+def learning_rate_at(step: int, steps: int, highest: float) -> float:
+    """Linear warm-up, then half a cosine (Loshchilov & Hutter 2017, eq. 5); steps count from 1 over all epochs."""
+    warm = min(1.0, step / min(WARM_UP_STEPS, math.ceil(steps / 10)))
+    cosine = 0.5 * (1 + math.cos(math.pi * step / steps))
+    return highest * warm * (LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * cosine)
+
+
+def _train_epoch(run: Run, epoch: int) -> dict[str, float]:
+    """Exactly `steps` steps; the mean losses over steps and ranks, of all steps and of each network's."""
+    rng = rng_of(run.seed, "noise", epoch, run.comm.rank)
     run.generator.train(True)
-    total, step = 0.0, 0
-    for step, batch in enumerate(islice(batches, plan.steps), start=1):
-        total += _step(run, batch, rng, f"epoch {epoch}, step {step}")
-    if step != plan.steps:
-        raise ContractError(f"train: rank {rank} found rows for {step} of {plan.steps} planned steps; encode again")
-    return total / plan.steps
+    losses: dict[str, list[float]] = {name: [] for name in run.flats}
+    step = 0
+    for step, batch in enumerate(islice(run.source.train(epoch), run.steps), start=1):
+        number = (epoch - 1) * run.steps + step
+        network = run.generator.network_of(number)
+        losses[network].append(_step(run, number, network, batch, rng, f"epoch {epoch}, step {step}"))
+    if step != run.steps:
+        raise ContractError(f"train: rank {run.comm.rank} found {step} of {run.steps} planned batches; encode again")
+    means = {"train_loss": sum(map(sum, losses.values())) / run.steps}
+    if len(losses) > 1:
+        means |= {f"train_loss_{name}": sum(each) / len(each) for name, each in losses.items() if each}
+    return means
 
 
-def _step(run: Run, batch: Batch, rng: torch.Generator, where: str) -> float:
-    """One update from the mean gradient over ranks; returns the mean loss."""
-    flat = run.flat
+def _step(run: Run, number: int, network: str, batch: Any, rng: torch.Generator, where: str) -> float:
+    """One update of one network from the mean gradient over ranks; returns the mean loss."""
+    planned = run.steps * run.config.epochs
+    run.generator.set_progress((number - 1) / planned)
+    if len(run.flats) > 1:
+        for name, other in run.flats.items():
+            other.watch(name == network)
+    flat = run.flats[network]
     flat.message.zero_()
-    loss = run.generator.training_loss(batch, rng).total
+    loss = run.generator.network_loss(network, batch, rng).total
     loss.backward()
     flat.message[-1] = loss.detach()
-    run.comm.allreduce_mean_(flat.message, f"{run.name}.flat")
+    run.comm.allreduce_mean_(flat.message, f"{run.name}.{network}.flat")
     norm = flat.gradients_W.norm()
     mean_loss = float(flat.message[-1])
     if not torch.isfinite(norm + mean_loss):
         raise TrainingError(f"train: the loss or its gradient is not finite at {where}; lower train.learning_rate")
     if norm > run.config.clip_norm:
         flat.gradients_W.mul_(run.config.clip_norm / norm)
-    flat.optimizer.step()
+    flat.update(learning_rate_at(number, planned, run.config.learning_rate))
     return mean_loss
 
 
 @torch.no_grad()
-def _validate(run: Run) -> dict[str, float]:
-    """Means per row over the validation rows of all ranks: sums and the row count are reduced together.
+def _validate(run: Run) -> dict[str, Any]:
+    """Figures of the validation rows of all ranks: their sums are reduced together.
 
     The noise is the same in every epoch, so that epochs compare.
     """
-    rank, plan = run.comm.rank, run.plan
-    rng = rng_of(run.seed, "validation", rank)
+    rng = rng_of(run.seed, "validation", run.comm.rank)
     run.generator.train(False)
-    parts = ("validation_loss", "kl", "reconstruction")
-    sums = torch.zeros(len(parts) + 1, dtype=torch.float64)
-    for batch in plain_batches(run.read, plan.validation[rank], plan.batch_rows):
-        losses = run.generator.training_loss(batch, rng)
-        means = torch.stack([losses.total, losses.parts["kl"], losses.parts["reconstruction"]]).double()
-        sums[:-1] += means * batch.num_rows
-        sums[-1] += batch.num_rows
-    run.comm.allreduce_mean_(sums, f"{run.name}.validation")
-    measured = dict(zip(parts, (sums[:-1] / sums[-1]).tolist(), strict=True))
-    if not torch.isfinite(sums).all():
+    sums: dict[str, torch.Tensor] = {}
+    for batch in run.source.validation():
+        for name, part in run.generator.measure(batch, rng).items():
+            sums[name] = sums.get(name, torch.zeros(())) + part.double()
+    shapes = {name: list(part.shape) for name, part in sums.items()}
+    shapes = run.comm.broadcast_obj(shapes, f"{run.name}.measures")  # a rank may hold no validation rows
+    own = [sums.get(name, torch.zeros(shape)).double().reshape(-1) for name, shape in shapes.items()]
+    flat = torch.cat(own)
+    run.comm.allreduce_mean_(flat, f"{run.name}.validation")
+    parts = flat.split([part.numel() for part in own])
+    whole = {name: part.view(shapes[name]) for name, part in zip(shapes, parts, strict=True)}
+    measured = run.generator.figures(whole)
+    if not math.isfinite(measured["validation_loss"]):
         raise TrainingError("train: the validation loss is not finite; lower train.learning_rate")
     return measured

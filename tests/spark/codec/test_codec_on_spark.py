@@ -12,6 +12,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from clickweave.codec.analyse import fit_codec, with_bin_counts
 from clickweave.codec.decode import Decoder
 from clickweave.codec.encode import encode_batch, shard_schema
+from clickweave.codec.inputs import planned_columns, row_inputs
 from clickweave.codec.spec import BINS, CodecSpec
 from clickweave.config.log import SchemaConfig
 from clickweave.config.stages import EncodeConfig
@@ -74,12 +75,16 @@ def train_rows():
 
 @pytest.fixture(scope="module")
 def train(spark):
-    return spark.createDataFrame(train_rows(), TYPE).cache()
+    return row_inputs(spark.createDataFrame(train_rows(), TYPE)).cache()
+
+
+def fitted(train, log=LOG):
+    return fit_codec(train, planned_columns(log, "row"), CONFIG, grain="row", fitted_on="x")
 
 
 @pytest.fixture(scope="module")
 def spec(train):
-    return fit_codec(train, LOG, CONFIG, fitted_on="x")
+    return fitted(train)
 
 
 def encoded(frame, spec):
@@ -93,9 +98,13 @@ def column_of(spec, name):
     return next(column for column in spec.columns if column.name == name)
 
 
-def test_columns_stand_in_the_tables_order_with_all_rows_accounted_for(spec):
-    assert [column.name for column in spec.columns] == [field.split()[0] for field in TYPE.split(", ")]
+def test_columns_stand_in_the_generators_order_with_all_rows_accounted_for(spec):
+    features = [field.split()[0] for field in TYPE.split(", ") if field.startswith("feature")]
+    first = ["entity_id", "event_day", "event_clock", "query", "item_id", "position"]
+    assert [column.name for column in spec.columns] == [*first, *features, "label"]
     assert spec.num_rows == NUM
+    start_us = int(START.replace(tzinfo=dt.UTC).timestamp()) * 1_000_000
+    assert spec.window_us == (start_us, start_us + (NUM - 1) * 977_000_000)
     for column in spec.columns:
         if column.kind != BINS:
             assert sum(column.counts) + column.num_null + column.num_rare == NUM
@@ -104,7 +113,7 @@ def test_columns_stand_in_the_tables_order_with_all_rows_accounted_for(spec):
 
 
 def test_fitting_does_not_depend_on_partitions(train, spec):
-    assert fit_codec(train.orderBy("position").repartition(7), LOG, CONFIG, fitted_on="x") == spec
+    assert fitted(train.orderBy("position").repartition(7)) == spec
 
 
 def test_encoding_does_not_depend_on_partitions(train, spec):
@@ -175,16 +184,18 @@ def test_a_constant_an_empty_and_a_stepped_column(spec):
     assert (constant.lows, constant.highs, constant.has_position) == ((3.5,), (3.5,), False)
     assert (empty.lows, empty.num_null, empty.num_codes) == ((), NUM, 1)
     assert column_of(spec, "feature_stock").lows == (0.0, 1.0, 2.0, 3.0)
-    assert (column_of(spec, "event_time").step, column_of(spec, "position").step) == (1e6, 1.0)
+    assert (column_of(spec, "event_clock").step, column_of(spec, "position").step) == (1e6, 1.0)
+    days = column_of(spec, "event_day")
+    assert (days.lows, days.has_position) == (tuple(float(19_358 + n) for n in range(7)), False)
     assert column_of(spec, "feature_none").values == ()
 
 
 def test_a_log_without_rows_is_refused(train):
     with pytest.raises(ContractError, match="real/train has no rows"):
-        fit_codec(train.limit(0), LOG, CONFIG, fitted_on="x")
+        fitted(train.limit(0))
 
 
 def test_the_label_is_left_out_where_thresholds_imply_it(train):
     log = SchemaConfig.model_validate({"item": "i", "labels": {"good": {"column": "price", "at_least": 50}}})
-    names = [column.name for column in fit_codec(train, log, CONFIG, fitted_on="x").columns]
+    names = [column.name for column in fitted(train, log).columns]
     assert names == ["item_id", "feature_price"]

@@ -10,12 +10,13 @@ from clickweave.config.log import SchemaConfig
 from clickweave.frames.augment.registry import OPERATORS, operator
 from clickweave.frames.source_rows import with_source
 
-NONE = {"scale": {"share": 0}, "crop": {"share": 0}, "negatives": {"ratio": 0}}
-ALL = {"scale": {"share": 1}, "crop": {"share": 1}, "negatives": {"ratio": 2}}
+NONE = {"scale": {"share": 0}, "crop": {"share": 0}, "negatives": {"ratio": 0}, "fractal_scale": {"factor": 0}}
+ALL = {"scale": {"share": 1}, "crop": {"share": 1}, "negatives": {"ratio": 2}, "fractal_scale": {"factor": 3}}
 UNCHANGED = {  # what a copy has in common with its parent
     "scale": ("entity_id", "session_id", "item_id", "event_time", "label"),
     "crop": ("user_id", "item_id", "event_time", "label", "feature_price", "feature_stock"),
     "negatives": ("entity_id", "session_id", "event_time", "feature_price", "feature_stock"),
+    "fractal_scale": ("event_time", "label", "feature_price", "feature_stock"),
 }
 
 

@@ -8,7 +8,7 @@ from pyspark.sql.types import DecimalType, DoubleType, IntegerType, LongType, Sh
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import event_columns
 from clickweave.errors import ConfigError, ContractError
-from clickweave.frames.align import keys, rows
+from clickweave.frames.align import derived, keys, rows
 from clickweave.frames.mix.join import content_hash, join_sources
 from clickweave.frames.mix.registry import PLANNED, STRATEGIES, strategy
 
@@ -127,29 +127,69 @@ def raw_synthetic(spark, num=40):
     return frame
 
 
+def reenacting(spark, log, raw_type, num=1):
+    """Four real entities re-enacted; rows in `num` partitions."""
+    entities = rows.entity_table(spark, ("ann", "bob", "cid", "dan"), 2, rows.entity_space(log, raw_type), "run")
+    raw = rows.with_reenacted_ids(raw_synthetic(spark).repartition(num), entities)
+    return entities, rows.as_events(raw, log, "run", "vae")
+
+
 def test_generated_rows_get_keys_ids_time_and_sessions(spark, shop_log, shop):
-    space = rows.entity_space(shop_log, RAW)
-    entities = rows.entity_table(spark, ("ann", "bob", "cid", "dan"), 2, space, "run")
-    window = rows.TimeWindow(5 * 3_600_000_000, 30 * 3_600_000_000)
+    window = rows.TimeWindow(5 * 3_600_000_000, 30 * 3_600_000_000, 1_000_000)
 
     def made(num):
-        raw = raw_synthetic(spark).repartition(num)
-        events = rows.as_events(raw, entities, shop_log, window, "run", "vae")
-        return rows.complete(rows.with_sessions(events, shop_log, RAW, "run"), shop)
+        entities, events = reenacting(spark, shop_log, RAW, num)
+        folded = rows.folded_into(events, window)
+        return entities, rows.complete(rows.with_sessions(folded, shop_log, RAW, "run"), shop)
 
-    events = made(1).cache()
+    entities, events = made(1)
     found = events.collect()
     assert len({row["row_id"] for row in found}) == len(found) == 40
     assert {row["user_id"] for row in found} == {row["new_id"] for row in entities.collect()}
     assert all(row["user_id"] == row["entity_id"] and row["user_id"].startswith("syn-") for row in found)
     assert all(row["session_id"].startswith(row["user_id"]) for row in found)
-    span = events.agg(F.min(F.unix_micros("event_time")), F.max(F.unix_micros("event_time"))).first()
-    assert tuple(span) == (window.first_us, window.last_us)
     assert {(row["origin"], row["op"], row["parent_id"], row["weight"], row["run_id"]) for row in found} == {
         ("generated", "vae", None, 1.0, "run")
     }
     assert set(COLUMNS) - {"source"} <= set(events.columns)
-    assert_df_equality(events, made(7), ignore_row_order=True)
+    assert_df_equality(events, made(7)[1], ignore_row_order=True)
+
+
+def test_times_outside_the_window_wrap_into_its_part_of_their_day_and_the_others_stay(spark):
+    hour, second = 3_600_000_000, 1_000_000
+    window = rows.TimeWindow(5 * hour, 30 * hour, second)
+    times = spark.range(48 * 3600).select(F.timestamp_seconds("id").alias("event_time"), F.col("id").alias("second"))
+    found = rows.folded_into(times, window).select(F.unix_micros("event_time").alias("us"), "second").toPandas()
+    assert found["us"].between(window.first_us, window.last_us).all()
+    assert (found["us"] % second == 0).all()
+    assert (found["us"] // (24 * hour) == found["second"] // 86_400).all()
+    inside = found["second"].between(5 * 3600, 30 * 3600)
+    assert (found["us"] == found["second"] * second)[inside].all()
+    assert found["us"].value_counts().max() <= 4  # 24 hours in the last six: three wraps and the place itself
+    nothing = rows.TimeWindow(None, None)
+    assert rows.folded_into(times, nothing) is rows.cut_to(times, nothing) is times
+
+
+def test_histories_end_where_the_window_does(spark):
+    times = spark.range(100).select(F.timestamp_seconds("id").alias("event_time"))
+    found = rows.cut_to(times, rows.TimeWindow(5_000_000, 30_000_000)).agg(F.min("event_time"), F.max("event_time"))
+    assert [value.second for value in found.first()] == [5, 30]
+
+
+@pytest.mark.parametrize("kind", ["string", "int", "bigint"])
+def test_generated_entities_get_distinct_new_ids_of_the_logs_type(spark, kind):
+    raw = spark.range(3000).selectExpr("id div 100 block", "id % 20 entity_place", "cast(id % 100 div 20 as int) place")
+    log = SchemaConfig.model_validate({"user": "user", "item": "item"})
+    space = rows.entity_space(log, StructType.fromDDL(f"user {kind}, item string"))
+    numbers = rows.fit_entity_numbers(raw)
+    made = rows.as_events(rows.with_new_ids(raw, numbers, space, "run"), log, "run", "journey").cache()
+    assert made.select("user_id").distinct().count() == raw.select("block", "entity_place").distinct().count() == 600
+    assert made.select("row_id").distinct().count() == 3000
+    assert made.where(~space.reached_by(F.col("user_id")) | F.col("user_id").try_cast(kind).isNull()).count() == 0
+    again = rows.as_events(rows.with_new_ids(raw.repartition(5), numbers, space, "run"), log, "run", "journey")
+    assert_df_equality(made, again, ignore_row_order=True)
+    other = rows.as_events(rows.with_new_ids(raw, numbers, space, "other"), log, "other", "journey")
+    assert made.join(other, "row_id").count() == 0
 
 
 def test_mapped_sessions_of_generated_users_get_ids_of_the_raw_type(spark):
@@ -157,8 +197,7 @@ def test_mapped_sessions_of_generated_users_get_ids_of_the_raw_type(spark):
         {"user": "user", "session": "s", "item": "item", "event_time": {"column": "ts", "unit": "s"}}
     )
     raw_type = StructType.fromDDL("user string, s int, item string, ts bigint")
-    entities = rows.entity_table(spark, ("a", "b", "c", "d"), 2, rows.entity_space(log, raw_type), "run")
-    events = rows.as_events(raw_synthetic(spark), entities, log, rows.TimeWindow(0, 2**50), "run", "vae")
+    _, events = reenacting(spark, log, raw_type)
     found = (
         rows.with_sessions(events, log, raw_type, "run")
         .select("entity_id", F.col("session_id").cast("int").alias("s"))
@@ -172,12 +211,27 @@ def test_mapped_sessions_of_generated_users_get_ids_of_the_raw_type(spark):
 @pytest.mark.parametrize(("schema", "entity"), [({"session": "s"}, "session-syn-"), ({}, "row-")])
 def test_without_users_the_session_or_the_row_is_the_entity(spark, schema, entity):
     log = SchemaConfig.model_validate({"item": "item"} | schema)
-    space = rows.entity_space(log, StructType.fromDDL("s string, item string"))
-    entities = None if space is None else rows.entity_table(spark, ("a", "b", "c", "d"), 2, space, "run")
-    raw = raw_synthetic(spark).drop("event_time", "label", *([] if schema else ["entity_code"]))
-    found = rows.as_events(raw, entities, log, rows.TimeWindow(None, None), "run", "vae").collect()
+    events = (
+        reenacting(spark, log, StructType.fromDDL("s string, item string"))[1]
+        if schema
+        else rows.as_events(raw_synthetic(spark).drop("entity_code"), log, "run", "vae")
+    )
+    found = events.collect()
     assert len(found) == 40
     assert all(row["entity_id"].startswith(entity) and row["user_id"] is None and row["label"] == 1 for row in found)
+
+
+def test_derived_values_come_back_by_key_once_a_row(spark):
+    train = spark.createDataFrame(
+        [("i1", "u1", "red"), ("i1", "u2", "red"), ("i2", "u3", "odd"), ("i3", "u3", None), (None, "u3", None)],
+        "item_id string, entity_id string, feature_colour string",
+    )
+    events = spark.createDataFrame([("i1",), ("i1",), ("i2",), ("i3",), ("cold",), (None,)], "item_id string")
+    for least, expected in ((1, ["red", "red", "odd", None, None, None]), (2, ["red", "red", None, None, None, None])):
+        values = derived.values_by_key(train, "feature_colour", "item_id", min_users=least)
+        found = derived.with_value(events, values, "item_id").collect()
+        assert sorted(map(str, (row["feature_colour"] for row in found))) == sorted(map(str, expected))
+        assert len(found) == 6
 
 
 def test_the_time_window_is_trains(shop, spark):

@@ -2,6 +2,7 @@ import pytest
 import torch
 from chispa import assert_df_equality
 from pyspark.sql import functions as F
+from safetensors.numpy import save
 
 from clickweave.codec.spec import BINS, VALUES, CodecSpec, ColumnSpec
 from clickweave.config.stages import SampleConfig
@@ -14,21 +15,30 @@ SPEC = CodecSpec(
     (
         ColumnSpec("entity_id", VALUES, "string", ("a", "b"), (5, 5), (0, 1), is_entity=True),
         ColumnSpec("item_id", VALUES, "string", ("x", "y"), (6, 3), (0, 1), num_rare=1),
-        ColumnSpec("event_time", BINS, "timestamp", counts=(5, 5), lows=(0.0, 5e6), highs=(4e6, 9e6), step=1e6),
+        ColumnSpec("event_day", BINS, "long", counts=(10,), lows=(0.0,), highs=(0.0,), step=1.0),
+        ColumnSpec("event_clock", BINS, "long", counts=(5, 5), lows=(0.0, 5e6), highs=(4e6, 9e6), step=1e6),
         ColumnSpec("feature_price", BINS, "double", counts=(10,), lows=(0.0,), highs=(2.0,)),
     ),
     10,
     "toy",
 )
-SMALL = Params(latent_dim=2, hidden=8, depth=1, embedding_dim=4)
+SMALL = Params(latent_dim=2)
 
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
     folder = str(tmp_path_factory.mktemp("bundle"))
     torch.manual_seed(0)
-    weights = registry.build("vae", SPEC, SMALL).state_dict()
-    save_bundle(folder, codec_json=SPEC.to_json(), generator="vae", params=SMALL, weights=weights, training={})
+    weights = registry.build("vae", SPEC, SMALL, {}).state_dict()
+    save_bundle(
+        folder,
+        codec_json=SPEC.to_json(),
+        tables=save({}),
+        generator="vae",
+        params=SMALL,
+        weights=weights,
+        training={},
+    )
     return load_bundle_files(folder)
 
 

@@ -7,12 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from clickweave.config.load import check_recipe
-from clickweave.contracts.manifest import Manifest
 from clickweave.errors import ContractError
 from clickweave.jobkit.cli import VARIANTS
 from clickweave.stages import augment, encode, ingest
-from clickweave.stages.context import StageRun
-from clickweave.store.workspace import Workspace
 
 NUM = 120
 CROP, NEGATIVES = {"name": "crop", "share": 1.0}, {"name": "negatives"}
@@ -60,22 +57,6 @@ LOGS = {
         [NEGATIVES],
     ),
 }
-
-
-@pytest.fixture
-def stage_on(spark, tmp_path):
-    """stage module, recipe -> its result, committed to the workspace."""
-    place = Workspace(str(tmp_path / "w"))
-
-    def run(module, recipe):
-        name = module.__name__.rpartition(".")[2]
-        step = StageRun(name, f"{name} key", recipe, place, place.new_attempt(name), lambda: spark, lambda text: None)
-        result = module.run(step)
-        fields = {"key": step.key, "run_id": step.key, "seed": 0, "config_hash": "", "code_version": "", "inputs": {}}
-        place.commit(Manifest(stage=name, outputs=step.outputs, rows=result.rows, **fields))
-        return result, step
-
-    return run
 
 
 def recipe_of(tmp_path, table, schema, operators):

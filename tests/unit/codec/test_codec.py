@@ -1,6 +1,7 @@
 """Laws of the codec on Arrow batches; fitting from Spark is tested in tests/spark/codec."""
 
 import datetime as dt
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,9 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from clickweave.codec.analyse import bins_between
-from clickweave.codec.decode import ENTITY_CODE, Decoder, decoded_schema
+from clickweave.codec.decode import ENTITY_CODE, Decoder, HistoryDecoder, decoded_schema
 from clickweave.codec.encode import encode_batch, shard_schema
-from clickweave.codec.spec import BINS, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, CodecSpec, ColumnSpec
+from clickweave.codec.spec import BINS, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, CodecSpec, ColumnSpec, Derived
 from clickweave.errors import ContractError
 
 
@@ -26,8 +27,8 @@ def values(name, kept, **more):
     )
 
 
-def bins(name, lows, highs, kind="double", step=0.0):
-    return ColumnSpec(name, BINS, kind, lows=lows, highs=highs, step=step)
+def bins(name, lows, highs, kind="double", step=0.0, **more):
+    return ColumnSpec(name, BINS, kind, lows=lows, highs=highs, step=step, **more)
 
 
 def round_trip(spec, **columns):
@@ -110,13 +111,26 @@ def test_no_position_leaves_the_bin(edges, inside, step):
     assert all(low <= x <= high for low, x, high in zip(lows, decoded, highs, strict=True))
 
 
-def test_time_comes_back_to_the_step():
-    edges = [float(1_600_000_000_000_000 + second * 1_000_000) for second in (0, 500, 5000, 90_000)]
-    lows, highs = bins_between(edges, 1e6)
-    first = dt.datetime(2020, 9, 13, 12, 26, 40, tzinfo=dt.UTC)
-    times = [first + dt.timedelta(seconds=second) for second in (0, 499, 500, 4999, 77_777, 90_000)]
-    column = pa.array([*times, None], pa.timestamp("us", tz="UTC"))
-    found = round_trip(spec_of(bins("event_time", lows, highs, "timestamp", 1e6)), event_time=column)
+DAY_US = 86_400_000_000
+MICROS = st.integers(0, DAY_US - 1)
+
+
+def time_spec(days, clock_edges, step):
+    clock = bins("event_clock", *bins_between([float(edge) for edge in clock_edges], float(step)), "long", float(step))
+    days = tuple(float(day) for day in days)
+    return spec_of(bins("event_day", days, days, "long", 1.0), clock)
+
+
+def test_day_and_clock_come_back_as_one_time_to_the_step():
+    spec = time_spec([18_500, 18_503], [0, 40_000_000_000, 40_000_000_000, DAY_US - 1_000_000], 1_000_000)
+    clocks = [0, 39_999_000_000, 40_000_000_000, 40_001_000_000, 77_777_000_000, DAY_US - 1_000_000]
+    days = [18_500, 18_503] * 3
+    found = round_trip(spec, event_day=[*days, None], event_clock=[*clocks, None])
+    assert decoded_schema(spec).names == list(found) == ["event_time"]
+    times = [
+        dt.datetime(1970, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=day, microseconds=clock)
+        for day, clock in zip(days, clocks, strict=True)
+    ]
     assert found["event_time"] == [*times, None]
 
 
@@ -170,6 +184,89 @@ def test_a_missing_column_is_named():
         encode_batch(spec_of(values("v", ("a",))), pa.RecordBatch.from_pydict({"w": ["a"]}))
 
 
+TEXT, NUMBER = pa.array(["1"]), pa.array([1.5])
+
+
+@pytest.mark.parametrize(
+    ("column", "wrong"),
+    [
+        (values("v", ("1",)), pa.array([1])),
+        (values("v", ("1",)), pa.array([["1"]])),
+        (values("label", ("1",), type="long"), TEXT),
+        (values("label", ("1",), type="long"), NUMBER),
+        (bins("x", (0.0,), (2.0,)), TEXT),
+        (bins("event_day", (0.0,), (2.0,), "long"), pa.array([0], pa.timestamp("us"))),
+    ],
+)
+def test_a_column_of_another_type_is_refused_by_name(column, wrong):
+    with pytest.raises(ContractError, match=f"column '{column.name}' holds .*fitted for {column.type}; encode"):
+        encode_batch(spec_of(column), pa.RecordBatch.from_pydict({column.name: wrong}))
+
+
+@pytest.mark.parametrize("code", [-1, 4])
+def test_a_code_of_another_codec_is_refused_by_name(code):
+    spec = spec_of(values("label", ("0",), type="long"), values("v", ("a", "b")))
+    with pytest.raises(ContractError, match="column 'v' has codes outside 0 to 3"):
+        Decoder(spec)(np.array([[2, 2], [2, code]]), np.zeros((2, 0)), np.random.default_rng(0))
+
+
+def test_a_wide_column_comes_as_codes_and_needs_no_list_of_values():
+    column = values("item_id", ("a", "b"), num_digits=1)
+    light = spec_of(replace(column, values=(), counts=()))
+    coded = encode_batch(light, pa.RecordBatch.from_pydict({"code_item_id": pa.array([3, 0, 1, 2], pa.int32())}))
+    assert coded.schema == shard_schema(spec_of(column))
+    assert coded.column("code_item_id").to_pylist() == [3, 0, 1, 2]
+    with pytest.raises(ContractError, match="column 'code_item_id' of the codec is missing"):
+        encode_batch(light, pa.RecordBatch.from_pydict({"item_id": ["a"]}))
+
+
+HISTORY = CodecSpec(
+    (
+        bins("length", (1.0,), (9.0,), "long", 1.0, level="entity"),
+        values("profile_sex", ("f", "m"), level="entity"),
+        bins("gap", (0.0, 1e6), (0.0, 9e6), "long", 1e6),
+        values("item_id", ("a", "b")),
+    ),
+    10,
+    "x",
+    grain="entity",
+)
+
+
+def test_events_of_a_history_carry_its_profile_their_place_and_their_time():
+    owner, time_us = np.array([0, 0, 2, 2, 2]), np.array([5, 6, 7, 7, 9]) * 1_000_000
+    about = np.array([[1, 2], [1, 3], [1, 0]]), np.full((3, 1), 0.5)
+    events = np.array([[1, 2], [2, 3], [1, 2], [1, 0], [2, 3]]), np.full((5, 1), 0.5)
+    found = HistoryDecoder(HISTORY)(*about, owner, *events, time_us, np.random.default_rng(0))
+    assert found.schema == decoded_schema(HISTORY)
+    rows = found.to_pydict()
+    assert rows.pop("event_time") == [dt.datetime.fromtimestamp(s, dt.UTC) for s in (5, 6, 7, 7, 9)]
+    assert rows == {
+        "entity_place": [0, 0, 2, 2, 2],
+        "place": [0, 1, 0, 1, 2],
+        "item_id": ["a", "b", "a", None, "b"],
+        "profile_sex": ["f", "f", None, None, None],
+    }
+
+
+def test_no_history_gives_no_row():
+    empty = np.zeros((0, 2), np.int64), np.zeros((0, 1), np.float32)
+    nothing = np.zeros(0, np.int64)
+    found = HistoryDecoder(HISTORY)(*empty, nothing, *empty, nothing, np.random.default_rng(0))
+    assert (found.num_rows, found.schema) == (0, decoded_schema(HISTORY))
+
+
+def test_shards_of_histories_carry_place_last_and_time():
+    rows = {"length": [2, 2], "profile_sex": ["f", "f"], "gap": [0, 4_000_000], "item_id": ["a", None]}
+    more = {"place": [0, 1], "last": [0, 1], "time_us": [5, 4_000_005]}
+    coded = encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows | more))
+    assert coded.schema.names == [*HISTORY.code_columns, *HISTORY.position_columns, "place", "last", "time_us"]
+    assert [str(field.type) for field in coded.schema][-3:] == ["int32", "int32", "int64"]
+    assert {name: coded.column(name).to_pylist() for name in more} == more
+    with pytest.raises(ContractError, match="column 'place' of the codec is missing"):
+        encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows))
+
+
 def test_codes_stay_inside_their_space_and_the_schema_holds():
     spec = spec_of(values("v", ("a", "b")), bins("x", (0.0, 1.0), (1.0, 2.0)))
     coded = encode_batch(spec, pa.RecordBatch.from_pydict({"v": ["a", "b", "c", None], "x": [0.5, None, 3.0, -3.0]}))
@@ -181,5 +278,7 @@ def test_codes_stay_inside_their_space_and_the_schema_holds():
 
 @given(st.lists(st.text(max_size=4), unique=True, max_size=4), edges_of)
 def test_a_codec_comes_back_from_json(kept, edges):
-    spec = spec_of(values("v", tuple(kept), is_entity=True), bins("x", *bins_between(edges, 0.0)), bins("y", (), ()))
+    columns = values("v", tuple(kept), num_digits=2), bins("x", *bins_between(edges, 0.0), level="entity")
+    derived = Derived("feature_genre", "item_id"), Derived("feature_city", "user_id")
+    spec = CodecSpec((*columns, bins("y", (), ())), 9, "k", grain="entity", derived=derived, window_us=(3, 2**60))
     assert CodecSpec.from_json(spec.to_json()) == spec

@@ -1,8 +1,11 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
+from clickweave.config.base import Section
 from clickweave.config.defaults import render_defaults
 from clickweave.config.load import Recipe, check_recipe, load_recipe
 from clickweave.config.log import EventTypes, LabelColumns, Threshold
@@ -25,6 +28,21 @@ def with_key(place, value):
 
 def check(place, value) -> Recipe:
     return check_recipe(with_key(place, value), VARIANTS)
+
+
+@pytest.mark.parametrize(
+    ("schema", "chosen"),
+    [
+        ({"user": "u", "item": "i", "event_time": {"column": "t", "unit": "s"}}, "journey"),
+        ({"session": "s", "item": "i", "event_time": {"column": "t", "unit": "s"}}, "journey"),
+        ({"user": "u", "item": "i"}, "autoregressive"),
+        ({"item": "i", "event_time": {"column": "t", "unit": "s"}}, "autoregressive"),
+    ],
+)
+def test_auto_takes_histories_where_there_are_some(schema, chosen):
+    recipe = check_recipe({**SMALL, "schema": schema}, VARIANTS)
+    assert recipe.train.generator == chosen
+    assert recipe.encode.grain == {"journey": "entity", "autoregressive": "row"}[chosen]
 
 
 REFUSED = [
@@ -50,6 +68,9 @@ REFUSED = [
     ("schema", 5, "schema = 5"),
     ("schema", {"user": "u"}, "at least one of item and query"),
     ("schema", {"user": "u", "item": "u"}, "both name column 'u'"),
+    ("encode.grain", "entity", "needs 'row'; leave it out"),
+    ("encode.grain", "users", "encode.grain = 'users'"),
+    ("encode", 5, "encode = 5"),
     ("dataset", "../up", "dataset = '../up'"),
     ("sample.entities", "x", "sample.entities = 'x'"),
     ("sample.entities", -1, "sample.entities = -1"),
@@ -57,9 +78,8 @@ REFUSED = [
     ("schema.session_gap", "3 weeks", "'3 weeks' is not a duration"),
     ("schema.session_gap", 0, "0 is not a duration"),
     ("ingest.earliest", "soon", "ingest.earliest = 'soon'"),
-    ("train.generator", "gan", "'gan' is not built yet; there are vae"),
-    ("train.generator", "vea", "'vea' is unknown; there are vae"),
-    ("train.latent_dim", -1, "train.latent_dim = -1"),
+    ("train.generator", "vea", "'vea' is unknown; there are autoregressive, gan, "),
+    ("train.any_order", -1, "train.any_order = -1"),
     ("mix.strategy", "blend", "'blend' is not built yet; there are share, concat"),
     ("mix.strategy", "shares", "'shares' is unknown"),
     ("mix.synthetic_per_real", -0.5, "mix.synthetic_per_real = -0.5"),
@@ -203,3 +223,23 @@ def test_a_recipe_is_frozen():
 
 def test_defaults_need_no_variants():
     assert "train:" in render_defaults({})
+
+
+class OfHistories(Section):
+    """Parameters of a generator that reads whole histories."""
+
+    GRAIN: ClassVar[str] = "entity"
+
+
+def test_the_codec_gets_the_grain_that_the_generator_needs():
+    variants = replace(
+        VARIANTS, generator=lambda name: OfHistories if name == "histories" else VARIANTS.generator(name)
+    )
+    for generator, grain in (("vae", "row"), ("histories", "entity")):
+        for asked in ({}, {"grain": None}, {"grain": grain}):
+            raw = {**SMALL, "train": {"generator": generator}, "encode": asked}
+            assert check_recipe(raw, variants).encode.grain == grain
+    wrong = {**SMALL, "train": {"generator": "histories"}, "encode": {"grain": "row"}}
+    with pytest.raises(ConfigError, match="'row', but generator 'histories' needs 'entity'"):
+        check_recipe(wrong, variants)
+    assert "grain: null" in render_defaults({})

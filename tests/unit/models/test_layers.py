@@ -6,54 +6,16 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.distributions import Beta, Normal, kl_divergence
 from torch.nn import functional as F
 
 from clickweave.codec.spec import BINS, VALUES, ColumnSpec
 from clickweave.errors import ContractError
-from clickweave.models.layers import beta_nll, beta_shapes, code_counts, code_has_width, draw_beta, draw_categories
-from clickweave.models.vae.network import kl_to_normal
+from clickweave.models.layers import code_counts, code_has_width, column_order, draw_categories
 from clickweave.models.wide_softmax import _Blocked
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
-
-
-def test_kl_of_the_prior_to_itself_is_zero_and_of_a_shifted_one_half_its_square():
-    zeros = torch.zeros(3, 2)
-    assert kl_to_normal(zeros, zeros).tolist() == [0.0, 0.0, 0.0]
-    assert kl_to_normal(torch.full((1, 2), 3.0), torch.zeros(1, 2)).item() == pytest.approx(9.0)
-
-
-def test_kl_closed_form_equals_torch_and_the_mean_of_log_ratios():
-    mean, log_var = torch.randn(4, 3, generator=rng()), torch.randn(4, 3, generator=rng(1))
-    posterior, prior = Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0)
-    assert torch.allclose(kl_to_normal(mean, log_var), kl_divergence(posterior, prior).sum(1), atol=1e-5)
-    z = mean + (0.5 * log_var).exp() * torch.randn(40_000, 4, 3, generator=rng(2))
-    numeric = (posterior.log_prob(z) - prior.log_prob(z)).sum(2).mean(0)
-    assert torch.allclose(kl_to_normal(mean, log_var), numeric, rtol=0.05)
-
-
-def test_beta_nll_equals_torch_and_is_zero_for_the_uniform():
-    raw, places = torch.randn(5, 2, 2, generator=rng()), torch.rand(5, 2, generator=rng(1)) * 0.9 + 0.05
-    shapes = beta_shapes(raw)
-    assert torch.allclose(beta_nll(shapes, places), -Beta(shapes[..., 0], shapes[..., 1]).log_prob(places), atol=1e-5)
-    edges = torch.tensor([[0.0, 0.3, 1.0]])
-    assert torch.allclose(beta_nll(beta_shapes(torch.zeros(1, 3, 2)), edges), torch.zeros(1, 3), atol=1e-6)
-
-
-def test_beta_shapes_of_any_number_keep_loss_and_gradient_finite():
-    raw = torch.tensor([[[-1e9, 1e9]], [[1e9, 1e9]]], requires_grad=True)
-    loss = beta_nll(beta_shapes(raw), torch.tensor([[0.0], [1.0]])).sum()
-    loss.backward()
-    assert math.isfinite(loss.item()) and torch.isfinite(raw.grad).all()
-
-
-def test_beta_draws_have_the_beta_mean_and_stay_in_range():
-    draws = draw_beta(torch.tensor([[[4.0, 1.0], [0.2, 0.2]]]).expand(20_000, -1, -1), rng())
-    assert draws.mean(0).tolist() == pytest.approx([0.8, 0.5], abs=0.02)
-    assert draws.min() >= 0.0 and draws.max() <= 1.0
 
 
 @given(st.integers(0, 99), st.lists(st.booleans(), min_size=1, max_size=9).filter(any))
@@ -69,6 +31,14 @@ def test_categories_come_as_often_as_their_logits_say():
     shares = torch.tensor([0.5, 0.3, 0.2])
     drawn = draw_categories(shares.log().expand(30_000, -1), torch.rand(30_000, generator=rng()))
     assert (torch.bincount(drawn) / 30_000).tolist() == pytest.approx(shares.tolist(), abs=0.01)
+
+
+def test_columns_come_in_the_codecs_order_and_in_the_wanted_share_of_calls_in_another():
+    source = rng()
+    orders = [list(column_order(6, 0.25, source)) for _ in range(2000)]
+    assert sum(order != list(range(6)) for order in orders) / 2000 == pytest.approx(0.25, abs=0.03)
+    assert all(sorted(order) == list(range(6)) for order in orders)
+    assert list(column_order(3, 0.0, source)) == [0, 1, 2]
 
 
 def test_blocked_cross_entropy_has_the_loss_and_gradients_of_the_plain_one():

@@ -1,117 +1,133 @@
-"""The VAE as a generator: shapes, masks, seeds."""
+"""The VAE: its bound, its free bits, and the mixture that it is sampled from."""
 
 import pytest
 import torch
+from torch.distributions import Normal, kl_divergence
 
-from clickweave.codec.spec import BINS, VALUES, CodecSpec, ColumnSpec
-from clickweave.models.protocol import Batch
-from clickweave.models.registry import build
-from clickweave.models.vae.params import Params
-
-CODEC = CodecSpec(
-    (
-        ColumnSpec("item_id", VALUES, "string", values=("a", "b", "c"), counts=(5, 3, 2), num_rare=1),
-        ColumnSpec("price", BINS, "double", lows=(0.0, 1.0, 5.0), highs=(0.0, 2.0, 6.0), counts=(4, 4, 3)),
-        ColumnSpec("stock", BINS, "long", lows=(0.0, 1.0), highs=(0.0, 1.0), counts=(9, 1), num_null=1),
-        ColumnSpec("age", BINS, "double", lows=(0.0,), highs=(9.0,), counts=(8,), num_null=3),
-    ),
-    11,
-    "test",
-)
-SMALL = Params(latent_dim=3, hidden=16, depth=2, embedding_dim=4)
+from clickweave.models.vae.mixture import LEAST_ROWS, Mixture
+from clickweave.models.vae.network import kl_to_normal
 
 
 def rng(seed=0):
     return torch.Generator().manual_seed(seed)
 
 
+def alone(flat, name):
+    """The mean over one rank."""
+
+
 @pytest.fixture
-def vae():
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        return build("vae", CODEC, SMALL)
+def made(toys):
+    codec, rows, _ = toys.law(300)
+    return toys.fresh("vae", codec, latent_dim=3, free_bits=0.5, dropout=0.0, any_order=0.0), rows
 
 
-def batch_of(num_rows):
-    codes = torch.stack([torch.randint(1, c.num_codes, (num_rows,), generator=rng()) for c in CODEC.columns], dim=1)
-    return Batch(codes, torch.rand(num_rows, 2, generator=rng(1)))
+def test_kl_of_the_prior_to_itself_is_zero_and_of_a_shifted_one_half_its_square():
+    zeros = torch.zeros(3, 2)
+    assert kl_to_normal(zeros, zeros).tolist() == [[0.0, 0.0]] * 3
+    assert kl_to_normal(torch.full((1, 2), 3.0), torch.zeros(1, 2)).sum().item() == pytest.approx(9.0)
 
 
-def test_loss_is_its_parts_and_reaches_every_parameter(vae):
-    vae.kl_weight = 0.25
-    losses = vae.training_loss(batch_of(32), rng())
-    assert losses.total.item() == pytest.approx(
-        0.25 * losses.parts["kl"].item() + losses.parts["reconstruction"].item()
-    )
-    losses.total.backward()
-    assert all(parameter.grad is not None for parameter in vae.parameters())
+def test_kl_closed_form_equals_torch():
+    mean, log_var = torch.randn(4, 3, generator=rng()), torch.randn(4, 3, generator=rng(1))
+    expected = kl_divergence(Normal(mean, (0.5 * log_var).exp()), Normal(0.0, 1.0))
+    assert torch.allclose(kl_to_normal(mean, log_var), expected, atol=1e-5)
 
 
-def test_loss_of_a_batch_is_the_mean_over_its_rows(vae):
-    batch = batch_of(8)
-    twice = Batch(batch.codes_BC.repeat(2, 1), batch.positions_BP.repeat(2, 1))
+def test_validation_measures_the_bound_itself(made):
+    vae, rows = made
+    vae.train(False)
+    losses = vae.training_loss(rows, rng())
+    assert losses.total.item() == pytest.approx(losses.parts["kl"].item() + losses.parts["reconstruction"].item())
+
+
+def test_training_charges_no_less_than_the_free_bits_and_warms_up(made):
+    vae, rows = made
     vae.posterior.weight.data.zero_()
-    vae.posterior.bias.data[vae.latent_dim :] = -50.0  # no variance to speak of, so no noise
-    once, both = (vae.training_loss(rows, rng()).total.item() for rows in (batch, twice))
-    assert once == pytest.approx(both, abs=1e-2)
+    vae.posterior.bias.data.zero_()  # the posterior is the prior: no bits are used
+    costs = []
+    for done_share in (0.0, 0.125, 0.25, 0.9):
+        vae.set_progress(done_share)
+        losses = vae.training_loss(rows, rng())
+        costs.append((losses.total - losses.parts["reconstruction"]).item())
+    assert costs == pytest.approx([0.0, 0.75, 1.5, 1.5], abs=1e-5)  # 3 numbers of 0.5 nats
 
 
-def test_positions_of_nulls_and_spikes_do_not_count(vae):
-    codes = torch.tensor([[2, 1, 1, 0], [3, 0, 2, 0]])  # price: a spike, a null; age: nulls
-    low, high = (vae.training_loss(Batch(codes, torch.full((2, 2), p)), rng()).total.item() for p in (0.1, 0.9))
-    assert low == high
-    codes[:, 1] = 2
-    vae.shape_bias.data[0] = 1.0
-    low, high = (vae.training_loss(Batch(codes, torch.full((2, 2), p)), rng()).total.item() for p in (0.1, 0.9))
-    assert high < low
+def test_z_is_used_where_bits_are_free_and_forgotten_where_not(toys):
+    codec, rows, _ = toys.law(1500)
+    used = []
+    for free_bits in (0.0, 0.6):
+        vae = toys.fresh("vae", codec, latent_dim=4, free_bits=free_bits)
+        used.append(toys.fitted(vae, rows, toys.law(400, seed=1)[1], epochs=8)[-1]["kl"])
+    assert used[0] < 1.0
+    assert used[1] > 2.0  # 4 numbers of 0.6 nats
 
 
-def test_samples_have_the_shape_of_the_codec_and_codes_inside_it(vae):
-    drawn = vae.sample(1000, rng(), 1.0)
-    assert drawn.codes_BC.shape == (1000, 4) and drawn.codes_BC.dtype == torch.int64
-    assert drawn.positions_BP.shape == (1000, 2) and drawn.positions_BP.dtype == torch.float32
-    assert (drawn.codes_BC >= 0).all()
-    assert (drawn.codes_BC < torch.tensor([column.num_codes for column in CODEC.columns])).all()
-    assert drawn.positions_BP.min() >= 0.0 and drawn.positions_BP.max() <= 1.0
+def test_mixture_is_a_standard_normal_until_fitted():
+    drawn = Mixture(5, 2).draw(20_000, rng())
+    assert drawn.mean(0).tolist() == pytest.approx([0, 0], abs=0.03)
+    assert drawn.std(0).tolist() == pytest.approx([1, 1], abs=0.03)
 
 
-def test_codes_without_training_rows_are_never_sampled(vae):
-    codes = vae.sample(5000, rng(), 3.0).codes_BC
-    assert set(codes[:, 0].tolist()) == {1, 2, 3, 4}  # no null
-    assert set(codes[:, 1].tolist()) == {1, 2, 3}  # no null
-    assert set(codes[:, 2].tolist()) == {0, 1, 2}
-    assert set(codes[:, 3].tolist()) == {0, 1}
+def test_fitted_mixture_gives_back_shares_and_places_of_clusters():
+    centres = torch.tensor([[-3.0, 0.0], [3.0, 1.0]])
+    owner = (torch.rand(6000, generator=rng()) < 0.25).long()
+    mixture = Mixture(8, 2)
+    mixture.fit(centres[owner] + 0.3 * torch.randn(6000, 2, generator=rng(1)), rng(2), alone)
+    drawn = mixture.draw(20_000, rng(3))
+    right = drawn[:, 0] > 0
+    assert right.float().mean() == pytest.approx(0.25, abs=0.02)
+    assert drawn[right].mean(0).tolist() == pytest.approx([3.0, 1.0], abs=0.05)
+    assert drawn[~right].std(0).tolist() == pytest.approx([0.3, 0.3], abs=0.05)
 
 
-def test_untrained_samples_follow_the_training_shares(vae):
-    vae.heads.weight.data.zero_()
-    vae.heads.bias.data.zero_()
-    shares = torch.bincount(vae.sample(20_000, rng(), 1.0).codes_BC[:, 0], minlength=5) / 20_000
-    assert shares.tolist() == pytest.approx([0, 1 / 11, 5 / 11, 3 / 11, 2 / 11], abs=0.02)
+@pytest.mark.parametrize("rows", [1, 150, 450, 3000])
+def test_no_component_stands_for_fewer_rows_than_the_least(rows):
+    z = torch.cat([torch.randn(rows - rows // 9, 2, generator=rng()), 40 + torch.randn(rows // 9, 2, generator=rng(1))])
+    mixture = Mixture(32, 2)
+    mixture.fit(z, rng(2), alone)
+    weights = mixture.log_weights_K.exp()
+    assert weights.sum().item() == pytest.approx(1.0, abs=1e-5)
+    assert int((weights > 0).sum()) == 1 or (weights[weights > 0] * rows).min() >= LEAST_ROWS - 1
 
 
-def test_samples_depend_on_the_generator_alone(vae):
-    first = vae.sample(700, rng(5), 1.0)
-    torch.manual_seed(99)
-    again, other = vae.sample(700, rng(5), 1.0), vae.sample(700, rng(6), 1.0)
-    assert torch.equal(first.codes_BC, again.codes_BC) and torch.equal(first.positions_BP, again.positions_BP)
-    assert not torch.equal(first.codes_BC, other.codes_BC)
+def test_ranks_that_see_other_rows_fit_the_same_mixture():
+    z = torch.randn(2, 1000, 3, generator=rng()) * torch.tensor([1.0, 2.0, 0.1])
+    whole, halves = Mixture(4, 3), Mixture(4, 3)
+    whole.fit(z.flatten(0, 1), rng(1), lambda sums, name: sums.div_(2) if name == "vae.mixture" else None)
+    told = {}
+
+    class Together(Exception):
+        """Raised where the other rank's part is not known yet."""
+
+    def mean_with_other(rank):
+        calls = iter(range(10_000))
+
+        def mean(sums, name):
+            call = next(calls)
+            told[rank, call] = sums.clone()
+            if (1 - rank, call) not in told:
+                raise Together
+            sums.copy_((told[0, call] + told[1, call]) / 2)
+
+        return mean
+
+    done = False
+    while not done:  # each try gets one reduction further
+        done = True
+        for rank in (0, 1):
+            try:
+                halves.fit(z[rank], rng(1), mean_with_other(rank))
+            except Together:
+                done = False
+    assert torch.allclose(halves.means_KZ, whole.means_KZ, atol=1e-4)
+    assert torch.allclose(halves.variances_KZ, whole.variances_KZ, atol=1e-4)
 
 
-def test_low_temperature_draws_the_likeliest_code(vae):
-    vae.heads.weight.data.zero_()
-    vae.heads.bias.data.zero_()
-    assert set(vae.sample(500, rng(), 0.01).codes_BC[:, 0].tolist()) == {2}
-
-
-def test_no_rows_are_legal(vae):
-    drawn = vae.sample(0, rng(), 1.0)
-    assert drawn.codes_BC.shape == (0, 4) and drawn.positions_BP.shape == (0, 2)
-
-
-def test_codec_without_ordered_columns_trains_and_samples():
-    codec = CodecSpec(CODEC.columns[:1], 11, "test")
-    vae = build("vae", codec, SMALL)
-    codes = torch.tensor([[2], [3]])
-    vae.training_loss(Batch(codes, torch.zeros(2, 0)), rng()).total.backward()
-    assert vae.sample(5, rng(), 1.0).positions_BP.shape == (5, 0)
+def test_given_codes_choose_z_that_fits_them(toys):
+    codec, rows, _ = toys.law(2000)
+    vae = toys.fresh("vae", codec, latent_dim=2, free_bits=1.0)
+    toys.fitted(vae, rows, toys.law(400, seed=1)[1], epochs=8)
+    z_of = [vae._z_given(1000, {0: torch.full((1000,), item)}, rng()).mean(0) for item in (2, 4)]
+    plain = vae.prior.draw(2000, rng()).std(0)
+    assert ((z_of[0] - z_of[1]).abs() / plain).max() > 0.5

@@ -12,7 +12,7 @@ from clickweave.training.job import make_job
 
 LEVELS = 4
 BIN_EDGES = (0.0, 1.0, 2.0, 3.0, 4.0)
-SMALL = Params(latent_dim=4, hidden=32, depth=1, embedding_dim=8, kl_weight=1.0)
+SMALL = Params(latent_dim=4)
 
 
 def draw_rows(num_rows, seed):
@@ -62,7 +62,9 @@ def toy_job(write_shards, tmp_path):
     codec, shards = write_shards()
 
     def make(out="out", ranks=1, **train):
-        config = TrainConfig(**{"epochs": 3, "batch_size": 100, "learning_rate": 0.01, "model": SMALL, **train})
+        config = TrainConfig(
+            **{"generator": "vae", "epochs": 3, "batch_size": 100, "learning_rate": 0.01, "model": SMALL, **train}
+        )
         return make_job(codec, config, shards=shards, ranks=ranks, out_dir=str(tmp_path / out))
 
     return make

@@ -98,7 +98,7 @@ def test_finished_training_leaves_no_checkpoint_and_one_progress_file_per_epoch(
 
 
 def test_training_stops_after_patience_epochs_without_a_better_one(toy_job):
-    metrics = run_rank(toy_job(epochs=30, patience=2, learning_rate=0.3), NullComm())
+    metrics = run_rank(toy_job(epochs=30, patience=2, learning_rate=0.05), NullComm())
     assert metrics["epochs"] == metrics["best_epoch"] + 2 < 30
 
 

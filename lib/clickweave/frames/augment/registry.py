@@ -13,7 +13,7 @@ from typing import Any, Protocol, cast
 from clickweave.config.base import Section
 from clickweave.config.variants import unknown_variant
 
-OPERATORS = ("scale", "crop", "negatives")
+OPERATORS = ("scale", "crop", "negatives", "fractal_scale")
 
 
 class Operator(Protocol):

@@ -1,0 +1,126 @@
+"""What the codec sees of real rows: which columns it codes, and canonical rows with those columns prepared."""
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from clickweave.codec.spec import (
+    BEST_LABEL,
+    BINS,
+    ENTITY,
+    EVENT_CLOCK,
+    EVENT_DAY,
+    GAP,
+    GAP_CLOCK,
+    GAP_DAYS,
+    LAST,
+    LENGTH,
+    LONG_GAP_US,
+    PLACE,
+    PROFILE_PREFIX,
+    START_CLOCK,
+    START_DAY,
+    TIME_US,
+    VALUES,
+    ColumnSpec,
+)
+from clickweave.config.log import FeatureSpec, SchemaConfig
+from clickweave.contracts.tables import feature_column
+
+DAY_US = 86_400_000_000
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A column that is to be fitted; `backed`: only values of at least encode.min_users users are kept."""
+
+    column: ColumnSpec
+    backed: bool = False
+
+
+def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
+    """What is coded, in the order that generators see.
+
+    The label is left out where threshold columns imply it: align computes it from them.
+    """
+    timed = log.event_time is not None
+    found: list[Planned] = []
+    if grain == ENTITY:
+        features = log.user_features if log.user is not None else {}
+        profile = [_feature(PROFILE_PREFIX + name, spec, ENTITY) for name, spec in features.items()]
+        found += [*profile, _bins(LENGTH, level=ENTITY)]
+        found += [_bins(name, level=ENTITY) for name in (START_DAY, START_CLOCK) if timed]
+        if len(log.thresholds) < log.num_levels:
+            found.append(Planned(ColumnSpec(BEST_LABEL, VALUES, "long", level=ENTITY)))
+        found += [_bins(name) for name in (GAP, GAP_DAYS, GAP_CLOCK) if timed]
+    else:
+        if log.entity_column is not None:
+            found.append(Planned(ColumnSpec("entity_id", VALUES, "string", is_entity=True)))
+        found += [_bins(name) for name in (EVENT_DAY, EVENT_CLOCK) if timed]
+    if log.query is not None:
+        found.append(Planned(ColumnSpec("query", VALUES, "string"), backed=True))
+    if log.item is not None:
+        found.append(Planned(ColumnSpec("item_id", VALUES, "string")))
+    if log.position is not None:
+        found.append(_bins("position"))
+    if log.propensity is not None:
+        found.append(_bins("propensity", kind="double"))
+    found += [_feature(feature_column(name), spec) for name, spec in log.event_features.items()]
+    if len(log.thresholds) < log.num_levels:
+        found.append(Planned(ColumnSpec("label", VALUES, "long")))
+    return tuple(found)
+
+
+def row_inputs(train: DataFrame) -> DataFrame:
+    """Rows with `event_day` (days since 1970, UTC) and `event_clock` (microseconds since midnight). Narrow."""
+    return train.withColumns({EVENT_DAY: _day("event_time"), EVENT_CLOCK: _clock("event_time")})
+
+
+def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> DataFrame:
+    """Rows with the columns of their history; one join by user, one shuffle by entity_id.
+
+    Args:
+        train: one row per event, canonical columns.
+        users: one row per user_id, `feature_<name>` for each of the log's user_features.
+    """
+    if log.user is not None and log.user_features:
+        named = [F.col(feature_column(name)).alias(PROFILE_PREFIX + name) for name in log.user_features]
+        train = train.join(users.select(F.col("user_id").alias("entity_id"), *named), "entity_id", "left")
+    ordered = Window.partitionBy("entity_id").orderBy("event_time", "row_id")
+    whole = Window.partitionBy("entity_id")
+    time_us = F.coalesce(F.unix_micros("event_time"), F.lit(0).cast("bigint"))
+    rows = train.withColumn(TIME_US, time_us)
+    rows = rows.withColumns(
+        {
+            PLACE: F.row_number().over(ordered) - 1,
+            LENGTH: F.count(F.lit(1)).over(whole),
+            BEST_LABEL: F.max("label").over(whole),
+            "_start": F.min("event_time").over(whole),
+            "_gap": F.coalesce(F.col(TIME_US) - F.lag(TIME_US).over(ordered), F.lit(0).cast("bigint")),
+            "_days": _day("event_time") - F.lag(_day("event_time")).over(ordered),
+        }
+    )
+    soon = F.col("_gap") < F.lit(LONG_GAP_US)
+    gaps = {GAP: F.when(soon, F.col("_gap")), GAP_DAYS: F.when(~soon, F.col("_days"))}
+    rows = rows.withColumns(gaps | {GAP_CLOCK: F.when(~soon, _clock("event_time"))}).drop("_gap", "_days")
+    last = (F.col(PLACE) + 1 == F.col(LENGTH)).cast("int")
+    return rows.withColumns({LAST: last, START_DAY: _day("_start"), START_CLOCK: _clock("_start")})
+
+
+def _clock(time: str) -> Column:
+    return F.pmod(F.unix_micros(time), F.lit(DAY_US))
+
+
+def _day(time: str) -> Column:
+    return ((F.unix_micros(time) - _clock(time)) / F.lit(DAY_US)).cast("bigint")
+
+
+def _bins(name: str, *, kind: str = "long", level: str = "event") -> Planned:
+    return Planned(ColumnSpec(name, BINS, kind, level=level))
+
+
+def _feature(name: str, spec: FeatureSpec, level: str = "event") -> Planned:
+    if spec.kind == "numeric":
+        return _bins(name, kind="double", level=level)
+    return Planned(ColumnSpec(name, VALUES, "string", level=level), backed=spec.kind == "categorical")

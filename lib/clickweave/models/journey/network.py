@@ -1,0 +1,211 @@
+"""The journey generator: whole histories, event by event.
+
+First profile, start and length from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each event
+and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
+training window to the next, so histories of any length are learnt whole.
+
+Legend: B lanes, L events of a window, R = B * L rows, C event columns, Q entity columns, H hidden units, M memory.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import nn
+
+from clickweave.codec.spec import (
+    FIRST_VALUE,
+    GAP,
+    GAP_CLOCK,
+    GAP_DAYS,
+    LENGTH,
+    NULL_CODE,
+    START_CLOCK,
+    START_DAY,
+    CodecSpec,
+    ColumnSpec,
+)
+from clickweave.models.clock import DAY_US, BinNumbers, Clock, Progress
+from clickweave.models.columns import Aids, ColumnNet
+from clickweave.models.histories import Histories, Windows, picked
+from clickweave.models.journey.items import NextItem
+from clickweave.models.journey.params import Params
+from clickweave.models.journey.sampler import sample_histories
+from clickweave.models.journey.state import Carried, Memory
+from clickweave.models.layers import modules
+from clickweave.models.protocol import Batch, Losses, Trainable
+from clickweave.models.sizes import SIZES
+
+
+class Journey(Trainable):
+    """p(profile, start, length) and p(event | events before it)."""
+
+    def __init__(self, codec: CodecSpec, params: Params, tables: Mapping[str, np.ndarray]) -> None:
+        super().__init__()
+        size = SIZES[params.size]
+        self.hidden, self.memory, self.max_events = size.hidden, params.memory, params.max_events
+        about = [column for column in codec.columns if column.level == "entity"]
+        events = [column for column in codec.columns if column.level == "event"]
+        names = [column.name for column in events]
+        self.item = names.index("item_id") if "item_id" in names else None
+        self.label = names.index("label") if "label" in names else None
+        units = {}
+        if self.item is not None:
+            column = events[self.item]
+            units[self.item] = NextItem(
+                column,
+                tables,
+                size.hidden,
+                size.embedding,
+                num_labels=1 if self.label is None else events[self.label].num_codes,
+                memory=params.memory,
+                drop=params.pair_dropout,
+            )
+        self.entities = ColumnNet(about, tables, size, dropout=params.dropout)
+        self.events = ColumnNet(events, tables, size, context_dim=size.hidden, dropout=params.dropout, units=units)
+        self.clock, self.progress = Clock(codec, size.hidden), Progress(size.hidden)
+        self.read = modules(nn.Linear(size.embedding, size.hidden) for _ in events)
+        self.about = modules(nn.Linear(size.embedding, size.hidden) for _ in about)
+        self.cell = nn.GRUCell(size.hidden, size.hidden)
+        known = {column.name: (index, column) for side in (about, events) for index, column in enumerate(side)}
+        sides = {LENGTH: about, START_DAY: about, START_CLOCK: about, GAP: events, GAP_DAYS: events, GAP_CLOCK: events}
+        self.numbers = {name: BinNumbers(side, name) for name, side in sides.items() if name in known}
+        self.gap = names.index(GAP) if GAP in names else 0
+        self.best = (known["label"][0], known["best_label"][0]) if "best_label" in known else None
+        self.best_of_label_V = _same_values(known) if self.best else torch.zeros(0)
+        self.carried: Carried | None = None
+
+    def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:
+        """-log p of the events and, on first events, of their entity: mean per event in nats."""
+        self.begin(batch)
+        aids: Aids = {}
+        if self.item is not None:
+            aids = {self.item: (self._memories(batch), rng if self.training else None)}
+        context_RH = self._contexts(batch, batch.place_BL == 0, aids)
+        nats_C = self.events.nll(batch.events, range(len(self.read)), rng, context_RH, aids)
+        total = nats_C.sum()
+        about_Q = self.entities.nll(batch.others, range(len(self.about)), rng)
+        total = total + about_Q.sum() * (batch.place_BL == 0).float().mean()
+        return Losses(total, {"events": nats_C.sum().detach(), "histories": about_Q.sum().detach()})
+
+    def sample(self, n: int, rng: torch.Generator, temperature: float = 1.0, top_p: float = 1.0) -> Histories:
+        """`n` new histories on the CPU; the same rng state gives the same ones.
+
+        A history ends at its drawn length, at the end of the log's window, or after `max_events` events.
+        """
+        return sample_histories(self, n, rng, temperature, top_p)
+
+    def drawn_codes(self, n: int, rng: torch.Generator) -> list[torch.Tensor]:
+        """Codes of `n` drawn histories and of their events, by column in the codec's order."""
+        made = self.sample(n, rng)
+        return [*made.entities.codes_BC.unbind(1), *made.events.codes_BC.unbind(1)]
+
+    def begin(self, batch: Windows) -> None:
+        """Forgets what was carried where lanes begin anew."""
+        if batch.fresh or self.carried is None:
+            self.carried = Carried.zeros(len(batch.place_BL), self.hidden, self.memory)
+
+    def _contexts(self, batch: Windows, first_BL: torch.Tensor, aids: Aids) -> torch.Tensor:
+        """What each event is drawn from [R, H]: the state before it, and how far its history has come."""
+        assert self.carried is not None
+        lanes, length = first_BL.shape
+        reached_BL = self._reached(batch)
+        read_BLH = self.read_events(batch.events, aids, batch.time_us_BL.flatten()).view(lanes, length, -1)
+        starts_BLH = torch.zeros(lanes, length, self.hidden)
+        firsts = picked(batch.entities, first_BL.flatten())
+        starts_BLH = starts_BLH.masked_scatter(first_BL.unsqueeze(2), self.start(firsts))
+        state_BH, before = self.carried.state_BH, []
+        for step in range(length):
+            state_BH = torch.where(first_BL[:, step, None], starts_BLH[:, step], state_BH)
+            before.append(state_BH)
+            state_BH = self.cell(read_BLH[:, step], state_BH)
+        self.carried = replace(self.carried, state_BH=state_BH.detach())
+        came = batch.place_BL.flatten(), batch.left_BL.flatten(), reached_BL.flatten()
+        return torch.stack(before, dim=1).flatten(0, 1) + self.progress(*came)
+
+    def start(self, entities: Batch) -> torch.Tensor:
+        """The state before the first event of each entity [n, H]."""
+        summed = torch.zeros(entities.num_rows, self.hidden)
+        for index, layer in enumerate(self.about):
+            summed = summed + layer(self.entities.embed(entities, index))
+        return torch.tanh(summed)
+
+    def hits(self, events: Batch, entities: Batch) -> torch.Tensor:
+        """Whether each event carries the strongest label of its history, both row by row [R]."""
+        if self.best is None:
+            return torch.zeros(events.num_rows, dtype=torch.bool)
+        label, best = self.best
+        return self.best_of_label_V[events.codes_BC[:, label]] == entities.codes_BC[:, best]
+
+    def _reached(self, batch: Windows) -> torch.Tensor:
+        """Whether a history has come to its strongest label before each event [B, L]."""
+        assert self.carried is not None
+        lanes, length = batch.place_BL.shape
+        hits_BL = self.hits(batch.events, batch.entities).view(lanes, length)
+        numbers_L = torch.arange(length)
+        start_BL = torch.where(batch.place_BL == 0, numbers_L, -1).cummax(1).values
+        hit_BL = torch.where(hits_BL, numbers_L, -1).cummax(1).values
+        after_BL = (hit_BL >= start_BL.clamp_min(0)) | ((start_BL < 0) & self.carried.reached_B.unsqueeze(1))
+        before_BL = torch.cat([self.carried.reached_B.unsqueeze(1), after_BL[:, :-1]], dim=1) & (batch.place_BL > 0)
+        self.carried = replace(self.carried, reached_B=after_BL[:, -1])
+        return before_BL
+
+    def read_events(self, events: Batch, aids: Aids, time_us_R: torch.Tensor) -> torch.Tensor:
+        """What the state is told of each event [R, H]."""
+        told = self.clock(time_us_R)
+        for index, layer in enumerate(self.read):
+            told = told + layer(self.events.embed(events, index, aids.get(index, ())))
+        return torch.as_tensor(told)
+
+    def lengths(self, entities: Batch) -> torch.Tensor:
+        """Events of each history, from 1 to `max_events` [n]."""
+        return self.numbers[LENGTH](entities).long().clamp(1, self.max_events)
+
+    def start_us(self, entities: Batch) -> torch.Tensor:
+        """Time of each first event, in microseconds since 1970 [n]; 0 for logs without time."""
+        if START_DAY not in self.numbers:
+            return torch.zeros(entities.num_rows, dtype=torch.long)
+        clock_us = self.numbers[START_CLOCK](entities).round().long()
+        return self.numbers[START_DAY](entities).long() * DAY_US + clock_us
+
+    def time_us(self, events: Batch, before_us_R: torch.Tensor) -> torch.Tensor:
+        """Time of each event, given that of the one before [R]; a return after long keeps day and clock apart."""
+        if GAP not in self.numbers:
+            return before_us_R
+        midnight_us_R = before_us_R - before_us_R % DAY_US + self.numbers[GAP_DAYS](events).long() * DAY_US
+        return_us_R = midnight_us_R + self.numbers[GAP_CLOCK](events).round().long()
+        short_R = events.codes_BC[:, self.gap] != NULL_CODE
+        soon_us_R = before_us_R + self.numbers[GAP](events).round().long()
+        return torch.maximum(torch.where(short_R, soon_us_R, return_us_R), before_us_R)
+
+    def remembered(self, events: Batch) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the memory keeps of each event: codes of item and label, 0 where the log has none [R]."""
+        none_R = torch.zeros(events.num_rows, dtype=torch.long)
+        kept = [none_R if column is None else events.codes_BC[:, column] for column in (self.item, self.label)]
+        return kept[0], kept[1]
+
+    def _memories(self, batch: Windows) -> Memory:
+        """The latest events of the same history before each event [R, M]."""
+        assert self.carried is not None
+        lanes, length = batch.place_BL.shape
+        inside_BLM = torch.arange(self.memory) < batch.place_BL.unsqueeze(2)
+        kept, windows = [], []
+        before = self.carried.memory.items_BM, self.carried.memory.labels_BM
+        for codes_R, before_BM in zip(self.remembered(batch.events), before, strict=True):
+            seen = torch.cat([before_BM.flip(1), codes_R.view(lanes, length)], dim=1)
+            windows.append((seen.unfold(1, self.memory, 1)[:, :length].flip(2) * inside_BLM).flatten(0, 1))
+            kept.append(seen[:, -self.memory :].flip(1))
+        self.carried = replace(self.carried, memory=Memory(*kept))
+        return Memory(*windows)
+
+
+def _same_values(known: Mapping[str, tuple[int, ColumnSpec]]) -> torch.Tensor:
+    """For each code of `label` the code of the same value in `best_label`; -1 where it has none."""
+    best = {value: FIRST_VALUE + place for place, value in enumerate(known["best_label"][1].values)}
+    return torch.tensor([-1] * FIRST_VALUE + [best.get(value, -1) for value in known["label"][1].values])
+
+
+def build(codec: CodecSpec, params: Params, tables: Mapping[str, np.ndarray]) -> Journey:
+    """A fresh generator; weights from torch's global generator."""
+    return Journey(codec, params, tables)

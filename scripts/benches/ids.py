@@ -1,0 +1,137 @@
+"""A made-up codec with any number of users and items, and ranks that train and sample from it side by side."""
+
+import time
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import torch
+
+from clickweave.codec.spec import BINS, FIRST_VALUE, VALUES, CodecSpec, ColumnSpec
+from clickweave.config.stages import TrainConfig
+from clickweave.models import registry
+from clickweave.models.protocol import Batch
+from clickweave.training.comms import NullComm
+from clickweave.training.flat import FlatNetworks
+from clickweave.training.loop import Run, train
+from clickweave.training.seeds import rng_of
+
+ONE_DIGIT = 256 * 64  # values from which the codec writes two digits
+VECTOR_DIM = 32
+EVENTS_PER_ITEM = 10
+SAMPLE_ROWS = 4096
+NARROW = {"feature_genre": 200, "feature_year": 70, "feature_age": 60, "feature_job": 21, "feature_sex": 2, "label": 2}
+
+
+def write_codec(folder: Path, num_items: int) -> None:
+    """codec.json and tables.safetensors of a log of 11 columns with as many users as items, both by Zipf's law."""
+    rng = np.random.default_rng(num_items)
+    tables: dict[str, np.ndarray] = {}
+    for name in ("entity_id", "item_id"):
+        tables |= _item_codes(name, num_items, rng)
+    digits = tables["item_id.digits"].shape[1]
+    wide = {name: _values(name, num_items, num_items, digits) for name in ("entity_id", "item_id")}
+    time_parts = [_bins("event_day", 64, num_items), _bins("event_clock", 64, num_items)]
+    narrow = [_values(name, count, num_items, 0) for name, count in NARROW.items()]
+    price = _bins("feature_price", 64, num_items)
+    columns = (wide["entity_id"], *time_parts, wide["item_id"], *narrow[:-1], price, narrow[-1])
+    codec = CodecSpec(columns, num_rows=EVENTS_PER_ITEM * num_items, fitted_on="bench")
+    (folder / "codec.json").write_text(codec.to_json())
+    (folder / "tables.safetensors").write_bytes(safetensors.numpy.save(tables))
+
+
+def rank(folder: Path, generator: str, chunk: int, chunks: int, pipe: Connection) -> None:
+    """One training rank. For each message on `pipe` it trains `chunk` steps and samples once, and answers with times.
+
+    An answer is {step_s: [seconds of each step], sample_rows_per_s, peak_mib}; there are `chunks` of them.
+    """
+    torch.set_num_threads(1)
+    codec = CodecSpec.from_json((folder / "codec.json").read_text())
+    tables = safetensors.numpy.load((folder / "tables.safetensors").read_bytes())
+    config = TrainConfig(generator=generator, epochs=1)
+    torch.manual_seed(0)
+    network = registry.build(generator, codec, registry.params(generator)(), tables)
+    del tables
+    flats = FlatNetworks(network, weight_decay=config.weight_decay)
+    source = _Paced(codec, network, config.batch_size, chunk, pipe)
+    steps = chunk * (chunks + 1)  # the loop asks for one more batch before the last answer goes out
+    run = Run(network, flats, source, steps, config, NullComm(), 0, generator)
+    train(run, [], flats.weights_A(), lambda *done: None)
+
+
+class _Paced:
+    """Random batches; every `chunk` of them it waits for a message and tells how long the steps before took."""
+
+    def __init__(self, codec: CodecSpec, network: Any, batch_rows: int, chunk: int, pipe: Connection) -> None:
+        self.network, self.chunk, self.pipe = network, chunk, pipe
+        self.batches = [_batch(codec, batch_rows, number) for number in range(chunk)]
+
+    def train(self, epoch: int) -> Iterator[Batch]:
+        while True:
+            self.pipe.recv()
+            seconds = []
+            for batch in self.batches:
+                started = time.perf_counter()
+                yield batch
+                seconds.append(time.perf_counter() - started)
+            self.pipe.send({"step_s": seconds, "sample_rows_per_s": self._sampled(), "peak_mib": peak_mib()})
+
+    def validation(self) -> Iterator[Batch]:
+        yield self.batches[0]
+
+    def _sampled(self) -> float:
+        self.network.train(False)
+        started = time.perf_counter()
+        with torch.inference_mode():
+            self.network.sample(SAMPLE_ROWS, rng_of(0, "bench"), 1.0)
+        seconds = time.perf_counter() - started
+        self.network.train(True)
+        return SAMPLE_ROWS / seconds
+
+
+def peak_mib() -> float:
+    """The largest RSS that this process had."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return float(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
+
+
+def _item_codes(name: str, num_values: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Even random digits and unit vectors; null and rare have a path of their own."""
+    num_digits = 1 if num_values <= ONE_DIGIT else 2
+    digits = rng.integers(0, 256, (FIRST_VALUE + num_values, num_digits), dtype=np.uint8)
+    digits[:, 0] = rng.integers(1, 256, len(digits))
+    vectors = rng.standard_normal((len(digits), VECTOR_DIM)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    digits[:FIRST_VALUE], vectors[:FIRST_VALUE] = 0, 0
+    return {f"{name}.digits": digits, f"{name}.vectors": vectors.astype(np.float16)}
+
+
+def _values(name: str, count: int, num_items: int, num_digits: int) -> ColumnSpec:
+    counts = 1 / np.arange(1, count + 1)
+    counts = np.maximum(counts * EVENTS_PER_ITEM * num_items / counts.sum(), 1).astype(int)
+    values = tuple(f"{name}-{number:08d}" for number in range(count))
+    is_entity = name == "entity_id"
+    return ColumnSpec(
+        name, VALUES, "string", values, tuple(counts.tolist()), is_entity=is_entity, num_digits=num_digits
+    )
+
+
+def _bins(name: str, count: int, num_items: int) -> ColumnSpec:
+    lows = tuple(float(number) for number in range(count))
+    highs = tuple(low + 0.9 for low in lows)
+    counts = (EVENTS_PER_ITEM * num_items // count,) * count
+    return ColumnSpec(name, BINS, "double", lows=lows, highs=highs, counts=counts)
+
+
+def _batch(codec: CodecSpec, rows: int, number: int) -> Batch:
+    rng = np.random.default_rng(number)
+    codes = []
+    for column in codec.columns:
+        cumulated = np.cumsum(np.asarray(column.counts, dtype=np.float64))
+        drawn = np.searchsorted(cumulated, rng.random(rows) * cumulated[-1], side="right")
+        codes.append(drawn + column.num_codes - len(column.counts))
+    positions = rng.random((rows, len(codec.position_columns)), dtype=np.float32)
+    return Batch(torch.from_numpy(np.stack(codes, 1)), torch.from_numpy(positions))

@@ -1,0 +1,105 @@
+"""What the benches share: runs under a cap, tables for public generators and back, a made-up codec."""
+
+import json
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
+
+from benches.ids import write_codec
+from benches.logs import as_numbers_and_text, discrete_columns, in_schema
+from benches.measure import Figure, run, write_figures
+
+from clickweave.codec.spec import CodecSpec
+from clickweave.config.log import SchemaConfig
+
+SLEEPS_IN_A_CHILD = """
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "held = bytearray(200 << 20); import time; time.sleep(60)"])
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_run_past_its_cap_is_ended_with_its_children_and_told_so(tmp_path):
+    log = tmp_path / "log"
+    started = time.monotonic()
+    ended = run([sys.executable, "-c", SLEEPS_IN_A_CHILD], log=log, minutes=0.1)
+    assert time.monotonic() - started < 30
+    assert ended.problem == "did not end in 0.1 minutes"
+    assert ended.peak_mib > 200  # that of the child
+    child = int(log.read_text())
+    assert not psutil.pid_exists(child) or psutil.Process(child).status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_failed_run_is_told_by_its_code_and_last_line(tmp_path):
+    ended = run(
+        [sys.executable, "-c", "print('first'); raise SystemExit('no such thing')"], log=tmp_path / "log", minutes=1
+    )
+    assert ended.problem.startswith("ended with code 1: no such thing")
+
+
+def test_a_run_that_works_has_no_problem(tmp_path):
+    ended = run([sys.executable, "-c", "print('done')"], log=tmp_path / "log", minutes=1)
+    assert (ended.problem, (tmp_path / "log").read_text()) == ("", "done\n")
+
+
+def test_figures_are_a_list_of_name_value_unit_and_ratio(tmp_path):
+    out = tmp_path / "figures.json"
+    write_figures(out, [Figure("step", 1.5, "ms"), Figure("step ratio", 1.1, "ratio", "step")])
+    found = json.loads(out.read_text())
+    assert found[0] == {"name": "step", "value": 1.5, "unit": "ms", "ratio_to": None}
+    assert found[1]["ratio_to"] == "step"
+
+
+def test_what_a_public_generator_is_given_comes_back_as_it_was():
+    log = SchemaConfig.model_validate(
+        {
+            "user": "u",
+            "item": "i",
+            "event_time": {"column": "t"},
+            "features": {"year": "numeric", "genre": "categorical", "price": "numeric"},
+        }
+    )
+    table = pa.table(
+        {
+            "u": pa.array([1, 2**60, 3], pa.int64()),
+            "i": pa.array(["a", None, "c"]),
+            "t": pa.array([10**15, 10**15 + 1, 5], pa.timestamp("us", tz="UTC")),
+            "year": pa.array([1999, None, 2001], pa.int32()),
+            "genre": pa.array([None, "drama", "x y"]),
+            "price": pa.array([0.5, 1.25, None], pa.float64()),
+        }
+    )
+    frame = pd.concat([table.to_pandas()] * 15, ignore_index=True)
+    frame["price"] = np.where(frame["price"].isna(), np.nan, np.arange(len(frame)) / 4)
+    discrete = discrete_columns(frame, log)
+    assert discrete == ["u", "i", "year", "genre"]
+    given = as_numbers_and_text(frame, discrete)
+    assert all(isinstance(value, str) for name in discrete for value in given[name])
+    back = in_schema(given, table.schema)
+    assert back.schema == table.schema
+    assert back.slice(0, 3).drop(["price"]).equals(table.drop(["price"]))
+    assert back["price"].to_pylist() == [None if np.isnan(value) else value for value in frame["price"]]
+
+
+@pytest.mark.parametrize("num_items", [300, 20_000])
+def test_a_made_up_codec_has_a_path_of_digits_for_every_code(tmp_path, num_items):
+    from safetensors.numpy import load
+
+    write_codec(tmp_path, num_items)
+    codec = CodecSpec.from_json((tmp_path / "codec.json").read_text())
+    tables = load((tmp_path / "tables.safetensors").read_bytes())
+    assert len(codec.columns) == 11
+    for column in codec.columns:
+        if column.num_digits:
+            assert tables[f"{column.name}.digits"].shape == (num_items + 2, column.num_digits)
+            assert (tables[f"{column.name}.digits"][2:, 0] > 0).all()
+            assert tables[f"{column.name}.vectors"].shape == (num_items + 2, 32)
