@@ -49,7 +49,7 @@ def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
     if grain == ENTITY:
         features = log.user_features if log.user is not None else {}
         profile = [_feature(PROFILE_PREFIX + name, spec, ENTITY) for name, spec in features.items()]
-        found += [*profile, _bins(LENGTH, level=ENTITY)]
+        found += [_bins(LENGTH, level=ENTITY), *profile]
         found += [_bins(name, level=ENTITY) for name in (START_DAY, START_CLOCK) if timed]
         if len(log.thresholds) < log.num_levels:
             found.append(Planned(ColumnSpec(BEST_LABEL, VALUES, "long", level=ENTITY)))

@@ -57,8 +57,12 @@ class DirectCodes(nn.Module):
     def draw(
         self, query_BE: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float
     ) -> torch.Tensor:
-        """`rows` codes; a query of one row stands for all of them."""
+        """`rows` codes; a query of one row stands for all of them, whose codes then come in their shares almost
+        exactly: one uniform number in each of `rows` equal parts, in random order (stratified sampling).
+        """
         uniforms_B = torch.rand(rows, generator=rng)
+        if len(query_BE) == 1:
+            uniforms_B = (torch.randperm(rows, generator=rng) + uniforms_B) / rows
         return draw_categories(self.logits(query_BE) / temperature, uniforms_B, top_p)
 
 

@@ -9,7 +9,7 @@ from chispa import assert_df_equality
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
-from clickweave.codec.analyse import fit_codec, with_bin_counts
+from clickweave.codec.analyse import TAIL_HALVINGS, fit_codec, with_bin_counts
 from clickweave.codec.decode import Decoder
 from clickweave.codec.encode import encode_batch, shard_schema
 from clickweave.codec.inputs import planned_columns, row_inputs
@@ -167,15 +167,19 @@ def test_decoding_what_was_encoded_keeps_values_and_stays_in_the_bin(train, spec
         assert after["feature_odd"] == before["feature_odd"]
 
 
-def test_bins_are_about_equally_full_and_their_counts_sum_to_the_rows(train, spec):
+def test_bins_are_about_equally_full_but_for_finer_ones_in_the_tails_and_their_counts_sum_to_the_rows(train, spec):
     counted = with_bin_counts(spec, encoded(train, spec).cache())
     for column in counted.columns:
         if column.kind == BINS:
             assert len(column.counts) == len(column.lows)
             assert sum(column.counts) + column.num_null == NUM
     price = column_of(counted, "feature_price")
-    assert len(price.lows) == CONFIG.num_bins
-    assert max(price.counts) < 1.3 * min(price.counts)
+    assert len(price.lows) == CONFIG.num_bins + 2 * TAIL_HALVINGS
+    inner = price.counts[TAIL_HALVINGS + 1 : -TAIL_HALVINGS - 1]
+    assert max(inner) < 1.3 * min(inner)
+    tail = price.counts[: TAIL_HALVINGS + 1]
+    assert sum(tail) == pytest.approx(min(inner), rel=0.3)
+    assert list(tail) == sorted(tail)
     assert CodecSpec.from_json(counted.to_json()) == counted
 
 

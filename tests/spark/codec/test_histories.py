@@ -76,7 +76,7 @@ def spec(inputs):
 
 
 def test_columns_of_the_entity_come_first_and_attributes_are_not_coded_with_events(spec, inputs):
-    about = ["profile_age", "profile_gender", "length", "start_day", "start_clock", "best_label", "feature_city"]
+    about = ["length", "profile_age", "profile_gender", "start_day", "start_clock", "best_label", "feature_city"]
     assert [column.name for column in spec.at_level(ENTITY)] == about
     events = ["gap", "gap_days", "gap_clock", "item_id", "feature_price", "feature_constant", "label"]
     assert [column.name for column in spec.columns] == about + events

@@ -43,7 +43,7 @@ def bundle(tmp_path_factory):
 
 
 def sampled(spark, bundle, num_rows, **config):
-    return blocks.sample_rows(spark, bundle, SPEC, num_rows, SampleConfig(**{"block_rows": 64, **config}))
+    return blocks.sample_blocks(spark, bundle, SPEC, num_rows, SampleConfig(**{"block_rows": 64, **config}))
 
 
 def test_the_rows_depend_on_seed_and_block_never_on_partitions(spark, bundle, monkeypatch):
@@ -69,7 +69,7 @@ def test_a_longer_sample_begins_with_the_shorter_one(spark, bundle):
 
 def test_rows_hold_only_what_the_codec_knows(spark, bundle):
     rows = sampled(spark, bundle, 200)
-    assert rows.columns == ["block", "place", "entity_code", "item_id", "event_time", "feature_price"]
+    assert rows.columns == ["block", "entity_code", "item_id", "event_time", "feature_price", "place"]
     found = rows.collect()
     assert {row["entity_code"] for row in found} <= {2, 3}
     assert {row["item_id"] for row in found} <= {"x", "y"}

@@ -67,7 +67,7 @@ def test_a_second_run_does_nothing(world):
         ({"mix": {"synthetic_per_real": 0.1}}, ("mix", "evaluate", "publish")),
         ({"sample": {"seed": 1}}, ("sample", "align", "mix", "evaluate", "publish")),
         ({"evaluate": {"utility_seeds": 1}}, ("evaluate", "publish")),
-        ({"train": {"hidden": 8}}, ("train", "sample", "align", "mix", "evaluate", "publish")),
+        ({"train": {"any_order": 0.5}}, ("train", "sample", "align", "mix", "evaluate", "publish")),
         ({"split": {"seed": 1}}, STAGES),
         ({"spark": {"shuffle_partitions": 3}}, ()),
     ],

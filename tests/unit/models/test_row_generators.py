@@ -49,6 +49,7 @@ def trained(request, toys):
     return generator
 
 
+@pytest.mark.slow
 def test_a_known_law_comes_back_within_the_stated_error(trained, toys):
     drawn = trained.sample(ROWS, toys.rng(7))
     item, label, price = drawn.codes_BC.unbind(1)
@@ -60,6 +61,7 @@ def test_a_known_law_comes_back_within_the_stated_error(trained, toys):
     assert drawn.positions_BP.std() == pytest.approx(0.163, abs=ERROR)
 
 
+@pytest.mark.slow
 def test_given_columns_come_back_as_asked_and_the_others_follow_them(trained, toys):
     wanted = torch.arange(4000) % 2 + 2
     drawn = trained.sample(4000, toys.rng(), given={1: wanted})
@@ -74,6 +76,7 @@ def test_given_columns_come_back_as_asked_and_the_others_follow_them(trained, to
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_column_with_digits_keeps_its_tie_to_the_others(name, toys):
     codec, rows, tables = toys.law(4000, wide=True)
     generator = toys.fresh(name, codec, tables)
@@ -84,6 +87,7 @@ def test_a_column_with_digits_keeps_its_tie_to_the_others(name, toys):
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_too_many_epochs_on_too_few_rows_show_in_the_history(name, toys):
     codec, rows, _ = toys.law(400)
     noise = torch.randint(2, 302, (400,), generator=toys.rng())

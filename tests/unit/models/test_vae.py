@@ -53,6 +53,7 @@ def test_training_charges_no_less_than_the_free_bits_and_warms_up(made):
     assert costs == pytest.approx([0.0, 0.75, 1.5, 1.5], abs=1e-5)  # 3 numbers of 0.5 nats
 
 
+@pytest.mark.slow
 def test_z_is_used_where_bits_are_free_and_forgotten_where_not(toys):
     codec, rows, _ = toys.law(1500)
     used = []
@@ -124,6 +125,7 @@ def test_ranks_that_see_other_rows_fit_the_same_mixture():
     assert torch.allclose(halves.variances_KZ, whole.variances_KZ, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_given_codes_choose_z_that_fits_them(toys):
     codec, rows, _ = toys.law(2000)
     vae = toys.fresh("vae", codec, latent_dim=2, free_bits=1.0)

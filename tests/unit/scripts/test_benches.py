@@ -28,6 +28,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 def test_a_run_past_its_cap_is_ended_with_its_children_and_told_so(tmp_path):
     log = tmp_path / "log"
     started = time.monotonic()

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save
 
 from clickweave.errors import BundleError
-from clickweave.training.bundle import MANIFEST, NAMES, WEIGHTS, _json, _sha256, load_bundle_files, open_bundle
+from clickweave.training.bundle import MANIFEST, NAMES, TABLES, WEIGHTS, _json, _sha256, load_bundle_files, open_bundle
 from clickweave.training.comms import NullComm
 from clickweave.training.job import run_rank
 
@@ -53,6 +53,12 @@ def test_pickle_is_refused_by_its_first_bytes(content, tmp_path):
     for data in (pickle.dumps({"a": 1}), (tmp_path / "w.pt").read_bytes()):
         with pytest.raises(BundleError, match="is a pickle"):
             open_bundle(replaced(content, WEIGHTS, data))
+
+
+def test_tensors_whose_length_begins_like_a_pickle_are_no_pickle(content):
+    notes = ({"note": "x" * size} for size in range(0, 300, 8))
+    harmless = next(data for note in notes if (data := save({}, note)).startswith(b"\x80"))
+    assert open_bundle(replaced(content, TABLES, harmless)).codec
 
 
 def test_weights_of_another_network_are_refused(content):

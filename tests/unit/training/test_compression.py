@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import save
 
+from clickweave.config.stages import SampleConfig
+from clickweave.sampling.smaller import for_sampling, validation_loss
+from clickweave.training.bundle import WEIGHTS, load_bundle_files, open_bundle
+from clickweave.training.comms import NullComm
 from clickweave.training.compression import LEVELS, compressed, expanded
+from clickweave.training.job import run_rank
 
 
 def weights(seed=0, rows=40, columns=30):
@@ -52,3 +57,19 @@ def test_eight_bits_weigh_a_quarter_and_pruned_ones_less():
     )
     assert rounded < 0.27 * plain
     assert pruned < 0.7 * rounded  # half the numbers, and a bit for each place
+
+
+def test_a_smaller_bundle_tells_what_it_lost_and_still_draws(toy_job, tmp_path):
+    run_rank(toy_job(), NullComm())
+    content, shards = load_bundle_files(str(tmp_path / "out/bundle")), str(tmp_path / "shards")
+    assert for_sampling(content, SampleConfig(), shards) == (content, {})
+    losses = [validation_loss(content, shards)]
+    for config in (SampleConfig(precision="int8"), SampleConfig(precision="int8", prune_share=0.9)):
+        sent, cost = for_sampling(content, config, shards)
+        assert len(sent[WEIGHTS]) == cost["weights_bytes_sent"] < 0.35 * cost["weights_bytes"]
+        assert cost["validation_loss"] == losses[0]
+        losses.append(cost["validation_loss_sent"])
+        drawn = open_bundle(sent).generator.sample(50, torch.Generator().manual_seed(0))
+        assert drawn.codes_BC.shape == (50, 3)
+    assert losses[1] == pytest.approx(losses[0], abs=0.02)
+    assert losses[2] > losses[0] + 0.05, "nine of ten weights are gone, and the loss does not show it"

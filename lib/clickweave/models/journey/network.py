@@ -35,7 +35,7 @@ from clickweave.models.journey.sampler import sample_histories
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch, Losses, Trainable
-from clickweave.models.sizes import SIZES
+from clickweave.models.sizes import SIZES, Size
 
 
 class Journey(Trainable):
@@ -62,11 +62,12 @@ class Journey(Trainable):
                 memory=params.memory,
                 drop=params.pair_dropout,
             )
-        self.entities = ColumnNet(about, tables, size, dropout=params.dropout)
+        small = Size(size.hidden // 4, 1, size.embedding // 4)  # there are far fewer histories than events
+        self.entities = ColumnNet(about, tables, small, dropout=0.5)
         self.events = ColumnNet(events, tables, size, context_dim=size.hidden, dropout=params.dropout, units=units)
         self.clock, self.progress = Clock(codec, size.hidden), Progress(size.hidden)
         self.read = modules(nn.Linear(size.embedding, size.hidden) for _ in events)
-        self.about = modules(nn.Linear(size.embedding, size.hidden) for _ in about)
+        self.about = modules(nn.Linear(small.embedding, size.hidden) for _ in about)
         self.cell = nn.GRUCell(size.hidden, size.hidden)
         known = {column.name: (index, column) for side in (about, events) for index, column in enumerate(side)}
         sides = {LENGTH: about, START_DAY: about, START_CLOCK: about, GAP: events, GAP_DAYS: events, GAP_CLOCK: events}

@@ -15,6 +15,8 @@ from clickweave.models.protocol import Batch
 if TYPE_CHECKING:
     from clickweave.models.journey.network import Journey
 
+REDRAWS = 16  # of an event that would lie beyond the log's window
+
 
 @dataclass(frozen=True)
 class _Going:
@@ -62,14 +64,25 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
 def _next_event(
     net: "Journey", going: _Going, entities: Batch, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, _Going]:
-    """One event of each history that is going on inside the window, and where those stand after it."""
+    """The next event of each history that goes on, and where those stand after it.
+
+    An event beyond the log's window is drawn again: the history's length says that there is one inside it. After
+    REDRAWS tries the history ends.
+    """
     rows = len(going.owner_A)
-    told = going.state_AH + net.progress(going.place_A, going.left_A, going.reached_A)
-    aids = {} if net.item is None else {net.item: (going.memory,)}
-    events = net.events.sample(rows, rng, context_BX=told, aids=aids, temperature=temperature, top_p=top_p)
-    time_us_A = torch.where(going.place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)
-    inside_A = time_us_A <= net.clock.last_us
-    events, going = picked(events, inside_A), replace(going, time_us_A=time_us_A).kept(inside_A)
+    codes = torch.zeros(rows, len(net.events.units), dtype=torch.long)
+    positions = torch.zeros(rows, sum(place is not None for place in net.events.place_of))
+    time_us_A, outside_A = torch.zeros(rows, dtype=torch.long), torch.ones(rows, dtype=torch.bool)
+    for _ in range(1 + REDRAWS):
+        some = going.kept(outside_A)
+        drawn, drawn_us = _draw_events(net, some, rng, temperature, top_p)
+        codes[outside_A], positions[outside_A] = drawn.codes_BC, drawn.positions_BP
+        time_us_A[outside_A] = drawn_us
+        outside_A = time_us_A > net.clock.last_us
+        if not outside_A.any():
+            break
+    events = picked(Batch(codes, positions), ~outside_A)
+    going = replace(going, time_us_A=time_us_A).kept(~outside_A)
     aids = {} if net.item is None else {net.item: (going.memory,)}
     read_AH = net.read_events(events, aids, going.time_us_A)
     after = replace(
@@ -81,3 +94,13 @@ def _next_event(
         reached_A=going.reached_A | net.hits(events, picked(entities, going.owner_A)),
     )
     return events, after
+
+
+def _draw_events(
+    net: "Journey", going: _Going, rng: torch.Generator, temperature: float, top_p: float
+) -> tuple[Batch, torch.Tensor]:
+    """One event of each history and its time."""
+    told = going.state_AH + net.progress(going.place_A, going.left_A, going.reached_A)
+    aids = {} if net.item is None else {net.item: (going.memory,)}
+    events = net.events.sample(len(told), rng, context_BX=told, aids=aids, temperature=temperature, top_p=top_p)
+    return events, torch.where(going.place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)
