@@ -23,7 +23,7 @@ def run(cli, toy, tmp_path, *args, recipe=None, **changes):
 RECIPES = {
     "unknown key": ({"train": {"epoch": 3}}, ("train.epoch", "'epochs'")),
     "wrong type": ({"train": {"epochs": "many"}}, ("train.epochs", "'many'")),
-    "not built": ({"train": {"generator": "gan"}}, ("gan", "not built")),
+    "not built": ({"mix": {"strategy": "balance"}}, ("balance", "not built")),
     "unknown gate": ({"evaluate": {"gates": {"F99": "block"}}}, ("F99", "F8")),
 }
 
@@ -156,7 +156,7 @@ def test_a_gate_that_refuses_publishes_nothing_and_keeps_the_report(copied, cli)
     done = cli("run", copied.recipe, "--workspace", copied.place, gates)
     assert done.code == 5
     assert "publish: refused" in done.complaint
-    assert "F4" in done.complaint
+    assert "F1" in done.complaint
     assert [version["number"] for version in copied.versions()] == [1]
     report = copied.output("evaluate", "report") / "report.html"
     assert report.exists()
