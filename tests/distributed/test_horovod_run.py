@@ -15,13 +15,14 @@ import pytest
 from clickweave.errors import ConfigError, TrainingError
 from clickweave.launch.horovod_run import run_ranks
 from clickweave.launch.registry import launch
+from clickweave.models.autoregressive.params import Params
 from clickweave.store import files
 from clickweave.training.bundle import load_bundle_files
 
 pytestmark = pytest.mark.horovod
 HERE = Path(__file__).parent
 NUM_ROWS = 4000  # of the training shards in conftest.py
-LOSS_TOLERANCE = 0.05  # relative; each step takes all rows, so only the noise of z differs (seen: 0.036)
+LOSS_TOLERANCE = 0.005  # relative; each step takes all rows and the generator has no noise, so only rounding differs
 
 
 @pytest.fixture(autouse=True)
@@ -39,6 +40,7 @@ def num_rank_processes(marker):
 
 def test_two_ranks_reach_the_loss_of_one_at_the_same_global_batch(make):
     whole = {"batch_size": NUM_ROWS, "epochs": 40, "patience": 40, "learning_rate": 0.005}
+    whole |= {"generator": "autoregressive", "model": Params(any_order=0.0, dropout=0.0)}
     alone = launch(*make("in_process", 1, **whole), 1, ignore)
     told = []
     together = launch(*make("horovod_run", 2, **whole), 2, told.append)
