@@ -53,6 +53,15 @@ def test_two_ranks_reach_the_loss_of_one_at_the_same_global_batch(make):
     assert [entry["train_loss"] for entry in told] == [entry["train_loss"] for entry in together["history"]]
 
 
+def test_ranks_with_unequal_rows_finish_alike(make, shards, tmp_path):
+    """The mixture of the vae is fitted by all ranks together, after the last step."""
+    folder = tmp_path / "uneven"
+    shutil.copytree(shards[1], folder)
+    sorted((folder / "part=train").glob("*.parquet"))[0].unlink()
+    told = launch(*make("horovod_run", 2, folder=folder, epochs=1), 2, ignore)
+    assert told["ranks"] == 2
+
+
 def test_ranks_that_drift_apart_are_found(make):
     job, config = make("horovod_run", 2, epochs=1)
     job_path = f"{job.out_dir}/job.json"

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.inputs import DAY_US, Planned
+from clickweave.codec.inputs import Planned
 from clickweave.codec.spec import (
     BINS,
     ENTITY,
@@ -25,6 +25,7 @@ from clickweave.codec.spec import (
     ColumnSpec,
 )
 from clickweave.config.stages import EncodeConfig
+from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
 
 QUANTILE_ACCURACY = 100_000  # relative error 1e-5 of approximate quantiles

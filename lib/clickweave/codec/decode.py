@@ -27,23 +27,16 @@ from clickweave.codec.spec import (
     CodecSpec,
     ColumnSpec,
 )
+from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
 
 ENTITY_CODE = "entity_code"
 ENTITY_PLACE = "entity_place"
-DAY_US = 86_400_000_000
 
 _TIME = pa.timestamp("us", tz="UTC")
 _ARROW_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}
-_NEVER_SHOWN = (
-    EVENT_CLOCK,
-    START_DAY,
-    START_CLOCK,
-    LENGTH,
-    BEST_LABEL,
-    GAP_DAYS,
-    GAP_CLOCK,
-)  # event_time holds what they say, or the rows do
+# Left out of decoded rows: event_time holds what they say, or the rows themselves do.
+_NEVER_SHOWN = (EVENT_CLOCK, START_DAY, START_CLOCK, LENGTH, BEST_LABEL, GAP_DAYS, GAP_CLOCK)
 
 
 def decoded_schema(spec: CodecSpec) -> pa.Schema:

@@ -7,9 +7,8 @@ import numpy as np
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
 
-from clickweave.codec.spec import FIRST_VALUE
+from clickweave.codec.spec import DIGIT_VALUES, FIRST_VALUE
 
-DIGIT_VALUES = 256
 LEAF_VALUES = 64  # values that share all digits, on average: at most this many
 SAMPLE = 65_536  # vectors that centroids are fitted on
 ITERATIONS = 25

@@ -9,7 +9,6 @@ import pyarrow.compute as pc
 from clickweave.codec.spec import (
     FIRST_BIN,
     FIRST_VALUE,
-    LAST,
     NULL_CODE,
     PLACE,
     RARE_CODE,
@@ -27,7 +26,7 @@ def shard_schema(spec: CodecSpec) -> pa.Schema:
     """
     codes = [pa.field(name, pa.int32(), nullable=False) for name in spec.code_columns]
     positions = [pa.field(name, pa.float32(), nullable=False) for name in spec.position_columns]
-    kinds = {PLACE: pa.int32(), LAST: pa.int32(), TIME_US: pa.int64()}
+    kinds = {PLACE: pa.int32(), TIME_US: pa.int64()}
     return pa.schema([*codes, *positions, *[pa.field(n, kinds[n], nullable=False) for n in spec.history_columns]])
 
 

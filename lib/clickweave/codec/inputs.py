@@ -14,7 +14,6 @@ from clickweave.codec.spec import (
     GAP,
     GAP_CLOCK,
     GAP_DAYS,
-    LAST,
     LENGTH,
     LONG_GAP_US,
     PLACE,
@@ -26,9 +25,7 @@ from clickweave.codec.spec import (
     ColumnSpec,
 )
 from clickweave.config.log import FeatureSpec, SchemaConfig
-from clickweave.contracts.tables import feature_column
-
-DAY_US = 86_400_000_000
+from clickweave.contracts.tables import DAY_US, feature_column
 
 
 @dataclass(frozen=True)
@@ -104,8 +101,7 @@ def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> Dat
     soon = F.col("_gap") < F.lit(LONG_GAP_US)
     gaps = {GAP: F.when(soon, F.col("_gap")), GAP_DAYS: F.when(~soon, F.col("_days"))}
     rows = rows.withColumns(gaps | {GAP_CLOCK: F.when(~soon, _clock("event_time"))}).drop("_gap", "_days")
-    last = (F.col(PLACE) + 1 == F.col(LENGTH)).cast("int")
-    return rows.withColumns({LAST: last, START_DAY: _day("_start"), START_CLOCK: _clock("_start")})
+    return rows.withColumns({START_DAY: _day("_start"), START_CLOCK: _clock("_start")})
 
 
 def _clock(time: str) -> Column:

@@ -16,11 +16,14 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from clickweave.contracts.tables import HOUR_US
+
 NULL_CODE = 0
 RARE_CODE = 1
 FIRST_VALUE = 2
 FIRST_BIN = 1
 
+DIGIT_VALUES = 256  # of one digit of an item code
 VALUES = "values"
 BINS = "bins"
 
@@ -30,8 +33,8 @@ ENTITY = "entity"
 EVENT_DAY, EVENT_CLOCK = "event_day", "event_clock"
 START_DAY, START_CLOCK, GAP, LENGTH = "start_day", "start_clock", "gap", "length"
 GAP_DAYS, GAP_CLOCK, BEST_LABEL = "gap_days", "gap_clock", "best_label"
-LONG_GAP_US = 6 * 3_600_000_000  # from here on a gap is days between dates, and the clock at the return
-PLACE, LAST, TIME_US = "place", "last", "time_us"
+LONG_GAP_US = 6 * HOUR_US  # from here on a gap is days between dates, and the clock at the return
+PLACE, TIME_US = "place", "time_us"
 PROFILE_PREFIX = "profile_"
 
 
@@ -122,8 +125,8 @@ class CodecSpec:
 
     @property
     def history_columns(self) -> tuple[str, ...]:
-        """Further shard columns at grain entity: `place` and `last` (int32), `time_us` (int64)."""
-        return (PLACE, LAST, TIME_US) if self.grain == ENTITY else ()
+        """Further shard columns at grain entity: `place` (int32), `time_us` (int64)."""
+        return (PLACE, TIME_US) if self.grain == ENTITY else ()
 
     @property
     def num_entities(self) -> int:

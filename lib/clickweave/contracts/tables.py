@@ -7,6 +7,7 @@ One row per event. `real`, `augmented`, `synthetic` and `mixed` share these colu
 
 import pyarrow as pa
 
+HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 FEATURE_PREFIX = "feature_"
 FUTURE, HOLDOUT, REFERENCE, TRAIN = "future", "holdout", "reference", "train"
 PARTS = (TRAIN, REFERENCE, HOLDOUT, FUTURE)

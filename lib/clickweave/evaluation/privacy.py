@@ -20,7 +20,7 @@ from functools import reduce
 from typing import Any
 
 import pandas as pd
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
@@ -28,8 +28,8 @@ from clickweave.contracts.tables import BLENDED, GENERATED, feature_column
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.frames.draws import unit_draw
+from clickweave.frames.runs import last_items
 
-GRAM = 5  # items in a row that count as somebody's sequence
 ROWS, GRAMS, PATTERNS = "copied rows", "copied 5-grams", "copied rows, any time"
 _SALT = "evaluate-bootstrap"
 
@@ -150,14 +150,9 @@ def _control_frame(spark: SparkSession, sample: pd.DataFrame, schema: SchemaConf
 
 
 def five_grams(rows: DataFrame, group: list[str]) -> DataFrame:
-    """One row per 5 consecutive items of an entity: entity_id, `group` and `gram`. One sort by entity and time.
-
-    Items of the same microsecond stand in the order of their ids, so that a copy reads the same as its original.
-    """
-    order = Window.partitionBy(*group, "entity_id").orderBy("time_us", "item_id")
+    """One row per run of items of an entity (frames/runs.py): entity_id, `group` and `gram`."""
     kept = rows.where(F.col("item_id").isNotNull() & F.col("entity_id").isNotNull() & F.col("time_us").isNotNull())
-    items = [F.lag("item_id", step).over(order) for step in range(GRAM - 1, -1, -1)]
-    grams = kept.select(*group, "entity_id", F.array(*items).alias("items"))
+    grams = kept.select(*group, "entity_id", F.array(*last_items("time_us", *group)).alias("items"))
     whole = grams.where(F.col("items")[0].isNotNull())
     return whole.select(*group, "entity_id", F.concat_ws("\x1f", "items").alias("gram"))
 

@@ -9,9 +9,9 @@ import torch
 from torch import nn
 
 from clickweave.codec.spec import CodecSpec, ColumnSpec
+from clickweave.contracts.tables import DAY_US, HOUR_US
 from clickweave.models.protocol import Batch
 
-HOUR_US, DAY_US = 3_600_000_000, 86_400_000_000
 WINDOW_PARTS = 64  # equal parts of the log's time window
 LENGTHS = 32  # steps of a scale by powers of the square root of two, for events so far and to come
 

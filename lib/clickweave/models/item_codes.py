@@ -15,11 +15,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clickweave.codec.spec import ColumnSpec
+from clickweave.codec.spec import DIGIT_VALUES, ColumnSpec
 from clickweave.errors import ContractError
 from clickweave.models.layers import code_counts, draw_categories, modules
 
-DIGIT_VALUES = 256
 PAGE = 64  # values that compete by context at the last step
 OWN = 2048  # most frequent codes that learn numbers of their own beside digits and vector
 COLD_COUNT = 0.25  # rows that a value without any counts as

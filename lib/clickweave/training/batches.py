@@ -120,7 +120,7 @@ def shuffled_batches(
         last = number == len(groups)
         if rows < buffer_rows and not last:
             continue
-        buffer = _take(_joined(kept), rng.permutation(rows))
+        buffer = taken(joined(kept), rng.permutation(rows))
         stop = rows if last else max(rows - buffer_rows // 2, 0)
         num_batches = stop // batch_rows
         for start in range(0, num_batches * batch_rows, batch_rows):
@@ -157,11 +157,13 @@ def _matrix(table: pa.Table, columns: Sequence[str], kind: type) -> torch.Tensor
     return torch.from_numpy(made)
 
 
-def _joined(parts: Sequence[Batch]) -> Batch:
+def joined(parts: Sequence[Batch]) -> Batch:
+    """All rows, batch after batch."""
     return Batch(torch.cat([part.codes_BC for part in parts]), torch.cat([part.positions_BP for part in parts]))
 
 
-def _take(batch: Batch, order: np.ndarray) -> Batch:
+def taken(batch: Batch, order: np.ndarray) -> Batch:
+    """The rows of these numbers, in their order."""
     places = torch.from_numpy(order)
     return Batch(batch.codes_BC[places], batch.positions_BP[places])
 

@@ -25,8 +25,6 @@ def check_variety(codec: CodecSpec, drawn: Mapping[str, torch.Tensor], seed: int
         TrainingError: a column lost most of its variety.
     """
     for column in codec.columns:
-        if column.name not in drawn:
-            continue
         codes = drawn[column.name].numpy()
         counts_V = code_counts(column).numpy()
         rng = np.random.default_rng(seed_of(seed, "variety", column.name))

@@ -11,7 +11,7 @@ from clickweave.codec.spec import ENTITY, EVENT, LENGTH, PLACE, TIME_US, CodecSp
 from clickweave.models.clock import BinNumbers
 from clickweave.models.histories import Windows
 from clickweave.models.protocol import Batch
-from clickweave.training.batches import BUFFER_ROWS, Rows, Source, read_columns, reader
+from clickweave.training.batches import BUFFER_ROWS, Rows, Source, joined, read_columns, reader, taken
 from clickweave.training.plan import Plan, RowGroup
 from clickweave.training.seeds import seed_of
 
@@ -30,9 +30,7 @@ class Events:
         return len(self.place_R)
 
     def take(self, rows: np.ndarray) -> "Events":
-        places = torch.from_numpy(rows)
-        batch = Batch(self.batch.codes_BC[places], self.batch.positions_BP[places])
-        return Events(batch, self.place_R[rows], self.time_us_R[rows])
+        return Events(taken(self.batch, rows), self.place_R[rows], self.time_us_R[rows])
 
 
 @dataclass(frozen=True)
@@ -135,7 +133,7 @@ def at_level(batch: Batch, codec: CodecSpec, level: str) -> Batch:
 
 def _joined(parts: Sequence[Events]) -> Events:
     return Events(
-        Batch(torch.cat([p.batch.codes_BC for p in parts]), torch.cat([p.batch.positions_BP for p in parts])),
+        joined([part.batch for part in parts]),
         np.concatenate([part.place_R for part in parts]),
         np.concatenate([part.time_us_R for part in parts]),
     )

@@ -5,6 +5,7 @@ import json
 import resource
 import time
 from dataclasses import asdict, dataclass
+from itertools import islice
 from typing import Any
 
 import safetensors.numpy
@@ -168,7 +169,7 @@ def _finish(job: TrainJob, run: Run, codec: CodecSpec) -> tuple[str, int]:
     """
     comm, name, generator = run.comm, job.generator, run.generator
     generator.train(False)
-    generator.finish(run.source.train(0), rng_of(job.seed, "finish"), comm.allreduce_mean_)
+    generator.finish(islice(run.source.train(0), run.steps), rng_of(job.seed, "finish"), comm.allreduce_mean_)
     digest_all = hashlib.sha256()
     for _, tensor in sorted(generator.state_dict().items()):
         digest_all.update(tensor.contiguous().numpy().tobytes())

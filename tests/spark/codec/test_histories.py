@@ -103,7 +103,6 @@ def test_histories_are_numbered_in_order_of_time_on_any_partitioning(inputs, tra
     for entity, rows in frame.groupby("entity_id"):
         number = int(entity[1:])
         assert rows["place"].tolist() == list(range(LENGTHS[number]))
-        assert rows["last"].tolist() == [0] * (LENGTHS[number] - 1) + [1]
         assert rows["time_us"].is_monotonic_increasing
         assert set(rows["length"]) == {LENGTHS[number]}
         assert set(rows["profile_age"]) == {20.0 + number}
@@ -188,4 +187,4 @@ def test_a_log_without_time_and_users_has_histories_of_one_event_and_a_length(sp
     spec = fit_codec(inputs, planned_columns(log, ENTITY), CONFIG, grain=ENTITY, fitted_on="x")
     assert [column.name for column in spec.columns] == ["length", "best_label", "item_id", "label"]
     assert spec.columns[0].lows == (1.0,)
-    assert inputs.agg(F.max("place"), F.min("last"), F.max("time_us")).first() == (0, 1, 0)
+    assert inputs.agg(F.max("place"), F.max("time_us")).first() == (0, 0)

@@ -48,3 +48,10 @@ def test_no_events_and_no_train_are_fine(events):
     nothing = events(a="b").limit(0)
     assert items(drop_copied_runs(nothing, events(real="abcde"))) == {}
     assert items(drop_copied_runs(events(new="abcde"), nothing)) == {"new": "abcde"}
+
+
+def test_events_without_an_item_do_not_hide_a_run(events):
+    train = events(real="abcde")
+    made = events(new="ab-cde").replace("-", None, subset=["item_id"])
+    kept = drop_copied_runs(made, train)
+    assert [row.item_id for row in kept.orderBy("place").collect()] == ["a", "b", None, "c", "d"]

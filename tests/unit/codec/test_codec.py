@@ -256,12 +256,12 @@ def test_no_history_gives_no_row():
     assert (found.num_rows, found.schema) == (0, decoded_schema(HISTORY))
 
 
-def test_shards_of_histories_carry_place_last_and_time():
+def test_shards_of_histories_carry_place_and_time():
     rows = {"length": [2, 2], "profile_sex": ["f", "f"], "gap": [0, 4_000_000], "item_id": ["a", None]}
-    more = {"place": [0, 1], "last": [0, 1], "time_us": [5, 4_000_005]}
+    more = {"place": [0, 1], "time_us": [5, 4_000_005]}
     coded = encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows | more))
-    assert coded.schema.names == [*HISTORY.code_columns, *HISTORY.position_columns, "place", "last", "time_us"]
-    assert [str(field.type) for field in coded.schema][-3:] == ["int32", "int32", "int64"]
+    assert coded.schema.names == [*HISTORY.code_columns, *HISTORY.position_columns, "place", "time_us"]
+    assert [str(field.type) for field in coded.schema][-2:] == ["int32", "int64"]
     assert {name: coded.column(name).to_pylist() for name in more} == more
     with pytest.raises(ContractError, match="column 'place' of the codec is missing"):
         encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows))

@@ -154,3 +154,14 @@ def test_every_parameter_belongs_to_one_network_and_every_step_to_one(name, toys
     listed = [id(parameter) for parameters in sets.values() for parameter in parameters]
     assert sorted(listed) == sorted(id(parameter) for parameter in generator.parameters())
     assert {generator.network_of(step) for step in range(1, 50)} == set(sets)
+
+
+def test_the_first_column_comes_in_its_shares_almost_exactly(toys):
+    codec, _, _ = toys.law(4000)
+    generator = toys.fresh("autoregressive", codec)  # as it begins: at the log's own shares
+    drawn = generator.sample(1000, toys.rng(3)).codes_BC[:, 0]
+    net, unit = generator.net, generator.net.units[0]
+    logits_1V = unit.codes.logits(unit.query(net.hidden_of(torch.zeros(1, net.hidden), 0)))
+    expected = 1000 * torch.softmax(logits_1V, 1)[0, 2:].detach().numpy()
+    assert np.abs(torch.bincount(drawn, minlength=6)[2:].numpy() - expected).max() <= 2  # independent draws: some 16
+    assert (drawn[1:] != drawn[:-1]).float().mean() > 0.4, "in random order"

@@ -35,7 +35,6 @@ def shards(tmp_path_factory):
             "code_length": np.repeat(lengths, lengths).astype("int32"),
             "code_item_id": rng.integers(2, 5, len(place)).astype("int32"),
             "place": place.astype("int32"),
-            "last": (place + 1 == np.repeat(lengths, lengths)).astype("int32"),
             "time_us": np.arange(number, number + len(place)),
         }
         number += len(place)

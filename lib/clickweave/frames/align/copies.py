@@ -1,9 +1,10 @@
 """Runs of items that belong to one real person must not come back in generated histories."""
 
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-RUN_LENGTH = 5  # items in a row that count as somebody's sequence, as the report counts them
+from clickweave.frames.runs import last_items
+
 _RUN = "_run"
 
 
@@ -21,7 +22,6 @@ def drop_copied_runs(events: DataFrame, train: DataFrame) -> DataFrame:
 
 
 def _with_run(events: DataFrame) -> DataFrame:
-    """Adds the hash of the last items up to each event, null before there are enough; order: time, then item."""
-    order = Window.partitionBy("entity_id").orderBy("event_time", "item_id")
-    items = [F.lag("item_id", step).over(order) for step in range(RUN_LENGTH)]
-    return events.withColumn(_RUN, F.when(items[-1].isNotNull(), F.xxhash64(*items)))
+    """Adds the hash of the run of items that ends at each event; null where there is none."""
+    items = last_items("event_time")
+    return events.withColumn(_RUN, F.when(items[0].isNotNull() & F.col("item_id").isNotNull(), F.xxhash64(*items)))

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig
-from clickweave.contracts.tables import GENERATED, KEY_COLUMNS, feature_column
+from clickweave.contracts.tables import DAY_US, GENERATED, KEY_COLUMNS, feature_column
 from clickweave.frames.align.keys import IdSpace, id_space
 from clickweave.frames.draws import row_key
 from clickweave.frames.sessions import cut_sessions
@@ -16,7 +16,6 @@ from clickweave.frames.source_rows import label_from_thresholds
 
 ENTITY_CODE, ENTITY_PLACE = "entity_code", "entity_place"
 NEW_ID = "_new_id"
-DAY_US = 86_400_000_000
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from clickweave.codec.spec import DIGIT_VALUES
 from clickweave.models.gan.relaxed import Relaxed
 from clickweave.models.heads import BIN_PARTS, ColumnUnit, part_of
-from clickweave.models.item_codes import DIGIT_VALUES, ItemCodes
+from clickweave.models.item_codes import ItemCodes
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
 from clickweave.models.sizes import Size

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional as F
 
 from clickweave.models.columns import ColumnNet
-from clickweave.models.heads import BIN_PARTS, BinPlaces, ColumnUnit, DirectCodes
+from clickweave.models.heads import BinPlaces, ColumnUnit, DirectCodes
 from clickweave.models.item_codes import ItemCodes
 
 
@@ -45,7 +45,6 @@ def relaxed_rows(
     summed_BH = net.started(context_BX)
     for index in [*sorted(given), *[i for i in range(len(net.units)) if i not in given]]:
         unit = net.units[index]
-        assert isinstance(unit, ColumnUnit)
         hidden_BH = net.hidden_of(summed_BH, index)
         if index in given:
             codes_B = given[index]
@@ -102,5 +101,4 @@ def _parts(
     places: BinPlaces, hidden_BH: torch.Tensor, codes_B: torch.Tensor, softness: float, rng: torch.Generator
 ) -> torch.Tensor:
     logits_BS = places.logits(hidden_BH, codes_B)
-    assert logits_BS.shape[1] == BIN_PARTS
     return straight_through(logits_BS, softness, rng) * places.width(codes_B).unsqueeze(1)

@@ -26,7 +26,8 @@ from clickweave.codec.spec import (
     CodecSpec,
     ColumnSpec,
 )
-from clickweave.models.clock import DAY_US, BinNumbers, Clock, Progress
+from clickweave.contracts.tables import DAY_US
+from clickweave.models.clock import BinNumbers, Clock, Progress
 from clickweave.models.columns import Aids, ColumnNet
 from clickweave.models.histories import Histories, Windows, picked
 from clickweave.models.journey.items import NextItem
@@ -36,6 +37,8 @@ from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch, Losses, Trainable
 from clickweave.models.sizes import SIZES, Size
+
+ENTITY_DROPOUT = 0.5  # with a thousand histories less learns them by heart within three epochs
 
 
 class Journey(Trainable):
@@ -63,7 +66,7 @@ class Journey(Trainable):
                 drop=params.pair_dropout,
             )
         small = Size(size.hidden // 4, 1, size.embedding // 4)  # there are far fewer histories than events
-        self.entities = ColumnNet(about, tables, small, dropout=0.5)
+        self.entities = ColumnNet(about, tables, small, dropout=ENTITY_DROPOUT)
         self.events = ColumnNet(events, tables, size, context_dim=size.hidden, dropout=params.dropout, units=units)
         self.clock, self.progress = Clock(codec, size.hidden), Progress(size.hidden)
         self.read = modules(nn.Linear(size.embedding, size.hidden) for _ in events)
