@@ -9,6 +9,7 @@ from clickweave.codec.spec import BINS, ENTITY, FIRST_BIN, FIRST_VALUE, VALUES, 
 from clickweave.contracts.tables import DAY_US, HOUR_US
 from clickweave.models.clock import BinNumbers
 from clickweave.models.histories import Windows
+from clickweave.models.journey import sampler
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
 from clickweave.models.journey.state import Memory
@@ -182,6 +183,17 @@ def test_histories_have_their_length_and_never_run_backwards(net):
     assert (made.time_us_R.diff()[same] >= 0).all()
     firsts = torch.cat([torch.ones(1, dtype=torch.bool), ~same])
     assert torch.equal(made.time_us_R[firsts], net.start_us(made.entities))
+
+
+def test_events_beyond_the_window_are_drawn_again(net, monkeypatch):
+    net.clock.last_us = 101 * DAY_US + 12 * HOUR_US  # half of the histories start on its last day
+    events = {}
+    for tries in (0, 16):
+        monkeypatch.setattr(sampler, "REDRAWS", tries)
+        made = sample_histories(net, 400, rng(1), 1.0, 1.0)
+        assert (made.time_us_R <= net.clock.last_us).all()
+        events[tries] = len(made.owner_R)
+    assert events[16] > 1.04 * events[0]
 
 
 def test_same_seed_gives_the_same_histories(net):

@@ -105,3 +105,13 @@ def test_each_start_is_told_once_an_epoch_or_so(source):
     starts = sum(int((window.place_BL == 0).sum()) for window in windows)
     others = sum(window.others.num_rows for window in windows)
     assert starts <= others < starts + len(windows)
+
+
+def test_histories_of_a_buffer_are_shuffled_and_its_lanes_begin_once(source):
+    windows = list(source(buffer_rows=10**6).train(1))
+    assert [window.fresh for window in windows] == [True] + [False] * (len(windows) - 1)
+    place, time = (
+        torch.cat([getattr(window, name) for window in windows], dim=1) for name in ("place_BL", "time_us_BL")
+    )
+    starts = time.flatten()[place.flatten() == 0]
+    assert (starts.diff() < 0).sum() > 8, "in the order of the files there would be at most one step back for each"
