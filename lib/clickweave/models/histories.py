@@ -9,6 +9,8 @@ import torch
 
 from clickweave.models.protocol import Batch
 
+EVENTS_OF_A_HISTORY = 8  # so many times fewer histories are drawn where a number of rows is asked for
+
 
 @dataclass(frozen=True)
 class Windows:

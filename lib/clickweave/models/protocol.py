@@ -85,7 +85,7 @@ class Trainable(nn.Module):
         return {name: (total / sums["rows"]).tolist() for name, total in sums.items() if name != "rows"}
 
     def drawn_codes(self, n: int, rng: torch.Generator) -> list[torch.Tensor]:
-        """Codes of `n` drawn rows (or histories), by column in the codec's order."""
+        """Codes of about `n` drawn rows, by column in the codec's order."""
         raise NotImplementedError
 
     def finish(self, batches: Iterable[Any], rng: torch.Generator, mean_over_ranks: MeanOverRanks) -> None:

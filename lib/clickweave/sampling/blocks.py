@@ -14,12 +14,11 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from clickweave.codec.decode import Decoder, HistoryDecoder, decoded_schema
 from clickweave.codec.spec import ENTITY, ROW, CodecSpec
 from clickweave.config.stages import SampleConfig
-from clickweave.models.histories import Histories
+from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories
 from clickweave.models.journey.network import Journey
 from clickweave.models.protocol import Batch, Generator
 from clickweave.training.bundle import Bundle, open_bundle
 
-EVENTS_OF_A_HISTORY = 8  # a block of histories has this many times fewer of them than a block of rows has rows
 Decode = Callable[[Any, np.random.Generator], pa.RecordBatch]  # what a generator drew, as rows
 
 _OPENED: dict[str, tuple[Bundle, Decode]] = {}

@@ -29,7 +29,7 @@ from clickweave.codec.spec import (
 from clickweave.contracts.tables import DAY_US
 from clickweave.models.clock import BinNumbers, Clock, Progress
 from clickweave.models.columns import Aids, ColumnNet
-from clickweave.models.histories import Histories, Windows, picked
+from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows, picked
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
@@ -101,8 +101,8 @@ class Journey(Trainable):
         return sample_histories(self, n, rng, temperature, top_p)
 
     def drawn_codes(self, n: int, rng: torch.Generator) -> list[torch.Tensor]:
-        """Codes of `n` drawn histories and of their events, by column in the codec's order."""
-        made = self.sample(n, rng)
+        """Codes of about `n` drawn events and of their histories, by column in the codec's order."""
+        made = self.sample(max(1, n // EVENTS_OF_A_HISTORY), rng)
         return [*made.entities.codes_BC.unbind(1), *made.events.codes_BC.unbind(1)]
 
     def begin(self, batch: Windows) -> None:
