@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from clickweave.codec.inputs import Planned
 from clickweave.codec.spec import (
     BINS,
+    END_CLOCK,
     ENTITY,
     EVENT_CLOCK,
     EVENT_DAY,
@@ -18,12 +19,14 @@ from clickweave.codec.spec import (
     GAP_CLOCK,
     NULL_CODE,
     PLACE,
+    SPAN,
     START_CLOCK,
     START_DAY,
     VALUES,
     CodecSpec,
     ColumnSpec,
 )
+from clickweave.codec.totals import AGAIN
 from clickweave.config.stages import EncodeConfig
 from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
@@ -46,8 +49,9 @@ def fit_codec(
         ContractError: there are no rows.
     """
     time_us = F.unix_micros("event_time")
-    about = inputs.agg(F.count(F.lit(1)).alias("rows"), F.min(time_us).alias("first"), F.max(time_us).alias("last"))
-    row = about.collect()[0]
+    again = F.max(AGAIN) if grain == ENTITY else F.lit(True)
+    bounds = {"rows": F.count(F.lit(1)), "first": F.min(time_us), "last": F.max(time_us), AGAIN: again}
+    row = inputs.agg(*[column.alias(name) for name, column in bounds.items()]).collect()[0]
     if row["rows"] == 0:
         raise ContractError("encode: real/train has no rows; check split.holdout_share and the quarantine")
     fitted: dict[str, ColumnSpec] = {}
@@ -63,6 +67,7 @@ def fit_codec(
         fitted_on=fitted_on,
         grain=grain,
         window_us=(row["first"] or 0, row["last"] or 0),
+        once=not row[AGAIN],
     )
 
 
@@ -201,4 +206,4 @@ def _few_values(numbers: DataFrame, name: str, limit: int) -> tuple[float, ...] 
 
 def _steps(name: str) -> tuple[int, ...]:
     """Steps that are looked for, the largest first: microseconds in clocks and gaps, else whole numbers."""
-    return _TIME_STEPS_US if name in (EVENT_CLOCK, START_CLOCK, GAP, GAP_CLOCK) else (1,)
+    return _TIME_STEPS_US if name in (EVENT_CLOCK, START_CLOCK, GAP, GAP_CLOCK, SPAN, END_CLOCK) else (1,)

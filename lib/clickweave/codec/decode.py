@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clickweave.codec.spec import (
-    BEST_LABEL,
+    END_CLOCK,
     ENTITY,
     EVENT,
     EVENT_CLOCK,
@@ -21,11 +21,13 @@ from clickweave.codec.spec import (
     NULL_CODE,
     PLACE,
     RARE_CODE,
+    SPAN_DAYS,
     START_CLOCK,
     START_DAY,
     VALUES,
     CodecSpec,
     ColumnSpec,
+    is_total,
 )
 from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
@@ -36,7 +38,7 @@ ENTITY_PLACE = "entity_place"
 _TIME = pa.timestamp("us", tz="UTC")
 _ARROW_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}
 # Left out of decoded rows: event_time holds what they say, or the rows themselves do.
-_NEVER_SHOWN = (EVENT_CLOCK, START_DAY, START_CLOCK, LENGTH, BEST_LABEL, GAP_DAYS, GAP_CLOCK)
+_NEVER_SHOWN = (EVENT_CLOCK, START_DAY, START_CLOCK, LENGTH, GAP_DAYS, GAP_CLOCK, SPAN_DAYS, END_CLOCK)
 
 
 def decoded_schema(spec: CodecSpec) -> pa.Schema:
@@ -44,7 +46,7 @@ def decoded_schema(spec: CodecSpec) -> pa.Schema:
     entity as its number in the block (`entity_place`), with the place of the event in its history.
     """
     columns = (*spec.at_level(EVENT), *spec.at_level(ENTITY))
-    fields = [_field(column) for column in columns if column.name not in _NEVER_SHOWN]
+    fields = [_field(column) for column in columns if not _hidden(column)]
     if spec.grain == ENTITY:
         fields = [pa.field(ENTITY_PLACE, pa.int64()), pa.field(PLACE, pa.int32()), *fields]
     return pa.schema(fields)
@@ -180,6 +182,10 @@ def _places(owner_B: np.ndarray) -> np.ndarray:
     """0, 1, 2... inside each run of equal owners."""
     starts = np.flatnonzero(np.diff(owner_B, prepend=-1))
     return np.arange(len(owner_B)) - np.repeat(starts, np.diff(np.append(starts, len(owner_B))))
+
+
+def _hidden(column: ColumnSpec) -> bool:
+    return column.name in _NEVER_SHOWN or (column.level == ENTITY and is_total(column.name))
 
 
 def _field(column: ColumnSpec) -> pa.Field:

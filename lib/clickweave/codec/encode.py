@@ -10,9 +10,7 @@ from clickweave.codec.spec import (
     FIRST_BIN,
     FIRST_VALUE,
     NULL_CODE,
-    PLACE,
     RARE_CODE,
-    TIME_US,
     VALUES,
     CodecSpec,
     ColumnSpec,
@@ -22,12 +20,11 @@ from clickweave.errors import ContractError
 
 def shard_schema(spec: CodecSpec) -> pa.Schema:
     """int32 `code_<name>` for each column, float32 `position_<name>` for those that have positions, then at grain
-    entity the place of the event in its history.
+    entity where the event stands in its history.
     """
     codes = [pa.field(name, pa.int32(), nullable=False) for name in spec.code_columns]
     positions = [pa.field(name, pa.float32(), nullable=False) for name in spec.position_columns]
-    kinds = {PLACE: pa.int32(), TIME_US: pa.int64()}
-    return pa.schema([*codes, *positions, *[pa.field(n, kinds[n], nullable=False) for n in spec.history_columns]])
+    return pa.schema([*codes, *positions, *[pa.field(n, pa.int64(), nullable=False) for n in spec.history_columns]])
 
 
 def encode_batch(spec: CodecSpec, rows: pa.RecordBatch) -> pa.RecordBatch:

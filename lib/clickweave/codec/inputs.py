@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import (
-    BEST_LABEL,
     BINS,
     ENTITY,
     EVENT_CLOCK,
@@ -24,8 +23,9 @@ from clickweave.codec.spec import (
     VALUES,
     ColumnSpec,
 )
+from clickweave.codec.totals import clock_of, codes_label, day_of, planned_totals, with_totals
 from clickweave.config.log import FeatureSpec, SchemaConfig
-from clickweave.contracts.tables import DAY_US, feature_column
+from clickweave.contracts.tables import feature_column
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,8 @@ def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
         features = log.user_features if log.user is not None else {}
         profile = [_feature(PROFILE_PREFIX + name, spec, ENTITY) for name, spec in features.items()]
         found += [_bins(LENGTH, level=ENTITY), *profile]
+        found += [_bins(name, level=ENTITY) for name in planned_totals(log)]
         found += [_bins(name, level=ENTITY) for name in (START_DAY, START_CLOCK) if timed]
-        if len(log.thresholds) < log.num_levels:
-            found.append(Planned(ColumnSpec(BEST_LABEL, VALUES, "long", level=ENTITY)))
         found += [_bins(name) for name in (GAP, GAP_DAYS, GAP_CLOCK) if timed]
     else:
         if log.entity_column is not None:
@@ -64,14 +63,16 @@ def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
     if log.propensity is not None:
         found.append(_bins("propensity", kind="double"))
     found += [_feature(feature_column(name), spec) for name, spec in log.event_features.items()]
-    if len(log.thresholds) < log.num_levels:
+    if codes_label(log):
         found.append(Planned(ColumnSpec("label", VALUES, "long")))
     return tuple(found)
 
 
 def row_inputs(train: DataFrame) -> DataFrame:
     """Rows with `event_day` (days since 1970, UTC) and `event_clock` (microseconds since midnight). Narrow."""
-    return train.withColumns({EVENT_DAY: _day("event_time"), EVENT_CLOCK: _clock("event_time")})
+    return train.withColumns(
+        {EVENT_DAY: day_of(F.unix_micros("event_time")), EVENT_CLOCK: clock_of(F.unix_micros("event_time"))}
+    )
 
 
 def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> DataFrame:
@@ -86,30 +87,25 @@ def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> Dat
         train = train.join(users.select(F.col("user_id").alias("entity_id"), *named), "entity_id", "left")
     ordered = Window.partitionBy("entity_id").orderBy("event_time", "row_id")
     whole = Window.partitionBy("entity_id")
+    day = day_of(F.unix_micros("event_time"))
     time_us = F.coalesce(F.unix_micros("event_time"), F.lit(0).cast("bigint"))
     rows = train.withColumn(TIME_US, time_us)
     rows = rows.withColumns(
         {
             PLACE: F.row_number().over(ordered) - 1,
             LENGTH: F.count(F.lit(1)).over(whole),
-            BEST_LABEL: F.max("label").over(whole),
-            "_start": F.min("event_time").over(whole),
+            "_start": F.min(F.unix_micros("event_time")).over(whole),
             "_gap": F.coalesce(F.col(TIME_US) - F.lag(TIME_US).over(ordered), F.lit(0).cast("bigint")),
-            "_days": _day("event_time") - F.lag(_day("event_time")).over(ordered),
+            "_days": day - F.lag(day).over(ordered),
         }
     )
     soon = F.col("_gap") < F.lit(LONG_GAP_US)
     gaps = {GAP: F.when(soon, F.col("_gap")), GAP_DAYS: F.when(~soon, F.col("_days"))}
-    rows = rows.withColumns(gaps | {GAP_CLOCK: F.when(~soon, _clock("event_time"))}).drop("_gap", "_days")
-    return rows.withColumns({START_DAY: _day("_start"), START_CLOCK: _clock("_start")})
-
-
-def _clock(time: str) -> Column:
-    return F.pmod(F.unix_micros(time), F.lit(DAY_US))
-
-
-def _day(time: str) -> Column:
-    return ((F.unix_micros(time) - _clock(time)) / F.lit(DAY_US)).cast("bigint")
+    rows = rows.withColumns(gaps | {GAP_CLOCK: F.when(~soon, clock_of(F.unix_micros("event_time")))}).drop(
+        "_gap", "_days"
+    )
+    rows = rows.withColumns({START_DAY: day_of(F.col("_start")), START_CLOCK: clock_of(F.col("_start"))})
+    return with_totals(rows, log)
 
 
 def _bins(name: str, *, kind: str = "long", level: str = "event") -> Planned:

@@ -8,8 +8,11 @@ in [0, 1] inside their bin. Code 0 is null everywhere.
 
 Grain `row`: each row is coded by itself; event_time as `event_day` and `event_clock`. Grain `entity`: rows are the
 events of a history in order of time; columns of level `entity` are equal in all rows of a history (`profile_<name>`,
-`length`, `start_day`, `start_clock`, `best_label`: the strongest), event_time is the `gap` to the event before; after a
-long one `gap` is null, and `gap_days` (between the dates) and `gap_clock` (time of day) stand instead, null elsewhere.
+`length`, `start_day`, `start_clock`, totals: what its events add up to), event_time is the `gap` to the event before;
+after a long one `gap` is null, and `gap_days` (between the dates) and `gap_clock` (time of day) stand instead, null
+elsewhere. The totals: the `span` from the first event to the last, coded as a gap is (`span_days`, `end_clock`), and
+how many events return after a long gap (`returns`), repeat an item of the history (`repeats`), and reach each label of
+the funnel (`reached_label_<level>`).
 """
 
 import json
@@ -32,10 +35,30 @@ EVENT = "event"
 ENTITY = "entity"
 EVENT_DAY, EVENT_CLOCK = "event_day", "event_clock"
 START_DAY, START_CLOCK, GAP, LENGTH = "start_day", "start_clock", "gap", "length"
-GAP_DAYS, GAP_CLOCK, BEST_LABEL = "gap_days", "gap_clock", "best_label"
+GAP_DAYS, GAP_CLOCK = "gap_days", "gap_clock"
+SPAN, SPAN_DAYS, END_CLOCK = "span", "span_days", "end_clock"
+RETURNS, REPEATS = "returns", "repeats"
 LONG_GAP_US = 6 * HOUR_US  # from here on a gap is days between dates, and the clock at the return
 PLACE, TIME_US = "place", "time_us"
 PROFILE_PREFIX = "profile_"
+LEFT_PREFIX = "left_"  # shard columns: what is left of a total before the event
+_REACHED = "reached_label_"
+
+
+def reached_label(level: int) -> str:
+    """The total of events whose label is at least `level`."""
+    return f"{_REACHED}{level}"
+
+
+def level_of_total(name: str) -> int | None:
+    """The level of a `reached_label`; None for other columns."""
+    level = name.removeprefix(_REACHED)
+    return int(level) if name == _REACHED + level and level.isdigit() else None
+
+
+def is_total(name: str) -> bool:
+    """Whether a column of level entity is a total of its history's events, apart from their number."""
+    return name in (SPAN, RETURNS, REPEATS) or level_of_total(name) is not None
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,7 @@ class CodecSpec:
         grain: `row` or `entity`; see the head of this file.
         derived: columns left out, since another column implies them.
         window_us: first and last event time of the training data, in microseconds since 1970; zeros without time.
+        once: whether no history of the training data holds an item twice with the same label (grain entity).
     """
 
     columns: tuple[ColumnSpec, ...]
@@ -112,6 +136,7 @@ class CodecSpec:
     grain: str = ROW
     derived: tuple[Derived, ...] = ()
     window_us: tuple[int, int] = (0, 0)
+    once: bool = False
 
     @property
     def code_columns(self) -> tuple[str, ...]:
@@ -125,8 +150,13 @@ class CodecSpec:
 
     @property
     def history_columns(self) -> tuple[str, ...]:
-        """Further shard columns at grain entity: `place` (int32), `time_us` (int64)."""
-        return (PLACE, TIME_US) if self.grain == ENTITY else ()
+        """Further shard columns at grain entity: `place`, `time_us` and, for each total, `left_<name>` (int64)."""
+        return (PLACE, TIME_US, *(LEFT_PREFIX + name for name in self.totals)) if self.grain == ENTITY else ()
+
+    @property
+    def totals(self) -> tuple[str, ...]:
+        """Names of the columns of level entity that are totals, in order."""
+        return tuple(column.name for column in self.columns if column.level == ENTITY and is_total(column.name))
 
     @property
     def num_entities(self) -> int:

@@ -8,12 +8,14 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from clickweave.codec.spec import CodecSpec, ColumnSpec
+from clickweave.codec.spec import FIRST_BIN, CodecSpec, ColumnSpec
 from clickweave.contracts.tables import DAY_US, HOUR_US
+from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
 
 WINDOW_PARTS = 64  # equal parts of the log's time window
-LENGTHS = 32  # steps of a scale by powers of the square root of two, for events so far and to come
+LEVELS = 96  # of a scale by powers of the square root of two: events, and microseconds of up to eight years
+SHARES = 16  # equal parts of a share
 
 
 class Clock(nn.Module):
@@ -35,20 +37,44 @@ class Clock(nn.Module):
         return torch.as_tensor(hour + weekday + self.part(part_R.long().clamp(0, WINDOW_PARTS - 1)))
 
 
-class Progress(nn.Module):
-    """How far a history has come when its next event is drawn: events so far, events to come after it, and whether
-    it came to its strongest label.
+class Countdown(nn.Module):
+    """How far a history has come when its next event is drawn: events so far, events to come after it, and what is
+    left of each total.
+
+    Args:
+        totals: names of the totals, as the codec has them.
     """
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, totals: Sequence[str], hidden: int) -> None:
         super().__init__()
-        self.so_far, self.to_come = nn.Embedding(LENGTHS, hidden), nn.Embedding(2 * LENGTHS, hidden)
-        for table in (self.so_far, self.to_come):
-            nn.init.normal_(table.weight, std=0.1)
+        self.so_far, self.to_come = Levels(LEVELS, hidden), Levels(LEVELS, hidden)
+        self.left = modules(Levels(LEVELS, hidden) for _ in totals)
+        self.shares = modules(Levels(SHARES + 1, hidden) for _ in totals)
 
-    def forward(self, place_R: torch.Tensor, left_R: torch.Tensor, reached_R: torch.Tensor) -> torch.Tensor:
-        """[R, H]."""
-        return torch.as_tensor(self.so_far(_scale(place_R)) + self.to_come(2 * _scale(left_R) + reached_R.long()))
+    def forward(self, place_R: torch.Tensor, left_R: torch.Tensor, left_RK: torch.Tensor) -> torch.Tensor:
+        """[R, H]; `left_RK` holds microseconds of the span, events of the other totals."""
+        told_RH = self.so_far(_scale(place_R)) + self.to_come(_scale(left_R))
+        for number, (left, share) in enumerate(zip(self.left, self.shares, strict=True)):
+            of_each_R = left_RK[:, number] / (left_R + 1)  # left of the total per event that is left
+            told_RH = told_RH + left(_scale(left_RK[:, number])) + share(of_each_R.clamp(max=1.0) * SHARES)
+        return torch.as_tensor(told_RH)
+
+
+class Levels(nn.Module):
+    """A number as learnt numbers of the two whole levels around it, weighted by nearness."""
+
+    def __init__(self, num_levels: int, hidden: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(num_levels, hidden)
+        nn.init.normal_(self.table.weight, std=0.1)
+
+    def forward(self, numbers_R: torch.Tensor) -> torch.Tensor:
+        """[R, H] of numbers from 0; those beyond the last level count as it."""
+        last = self.table.num_embeddings - 1
+        numbers_R = numbers_R.clamp(0, last)
+        low_R = numbers_R.long().clamp_max(last - 1)
+        above_R1 = (numbers_R - low_R).float().unsqueeze(1)
+        return torch.as_tensor(self.table(low_R) * (1 - above_R1) + self.table(low_R + 1) * above_R1)
 
 
 class BinNumbers:
@@ -72,6 +98,12 @@ class BinNumbers:
         steps_B = torch.floor(inside_B * (highs_B - lows_B + self._step) / self._step)
         return torch.minimum(lows_B + steps_B * self._step, highs_B)
 
+    def codes(self, numbers_B: torch.Tensor) -> torch.Tensor:
+        """The code of each number [B]: of its bin, or of the nearest below."""
+        lows_V = self._lows_V[FIRST_BIN:].contiguous()
+        place_B = torch.searchsorted(lows_V, numbers_B.double(), right=True) - 1
+        return FIRST_BIN + place_B.clamp(0, max(len(lows_V) - 1, 0))
+
 
 def _scale(numbers_R: torch.Tensor) -> torch.Tensor:
-    return (numbers_R + 1).double().log2().mul(2).round().long().clamp(0, LENGTHS - 1)
+    return (numbers_R + 1).double().log2() * 2

@@ -12,17 +12,22 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from clickweave.codec.spec import ColumnSpec
+from clickweave.codec.spec import BINS, FIRST_BIN, ColumnSpec
 from clickweave.models.item_codes import ItemCodes
 from clickweave.models.layers import code_counts, code_has_width, draw_categories
 from clickweave.models.wide_softmax import linear_cross_entropy
 
 BIN_PARTS = 32  # equal parts of a bin; inside a part positions are uniform
+STRETCHES = 8  # overlapping stretches of the bins of a column
+BIN_OWN = 0.3  # how large a bin's own numbers are at first, against those of its stretch
 Drawn = tuple[torch.Tensor, torch.Tensor | None]
 
 
 class DirectCodes(nn.Module):
-    """A softmax over all codes of a column; the embedding is the output layer too (Press & Wolf 2017)."""
+    """A softmax over all codes of a column; the embedding is the output layer too (Press & Wolf 2017).
+
+    Bins also share numbers with the bins near them: few rows say much of a bin, many of a stretch of bins.
+    """
 
     def __init__(self, column: ColumnSpec, dim: int) -> None:
         super().__init__()
@@ -32,10 +37,20 @@ class DirectCodes(nn.Module):
         self.table = nn.Embedding(len(counts_V), dim)
         self.bias_V = nn.Parameter((counts_V.clamp_min(0.5) / counts_V.sum()).log().float())
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
+        self.stretches = nn.Linear(STRETCHES, dim, bias=False) if column.kind == BINS else None
+        if self.stretches is not None:
+            self.register_buffer("nearness_VN", _nearness(column), persistent=False)
+            nn.init.normal_(self.stretches.weight, std=1 / math.sqrt(dim))
+            self.table.weight.data.mul_(BIN_OWN)
+
+    def weights_VE(self) -> torch.Tensor:
+        """The numbers of all codes [V, E]."""
+        if self.stretches is None:
+            return self.table.weight
+        return torch.as_tensor(self.table.weight + self.stretches(self.get_buffer("nearness_VN")))
 
     def embed(self, codes_B: torch.Tensor) -> torch.Tensor:
-        embedded: torch.Tensor = self.table(codes_B)
-        return embedded
+        return F.embedding(codes_B, self.weights_VE())
 
     def keys(self, codes: torch.Tensor) -> torch.Tensor:
         """Numbers by which candidates are told apart: codes of any shape, `key_dim` numbers for each."""
@@ -43,15 +58,15 @@ class DirectCodes(nn.Module):
 
     def nll(self, query_BE: torch.Tensor, codes_B: torch.Tensor) -> torch.Tensor:
         """Mean over rows of -log p(code), in nats."""
-        return linear_cross_entropy(query_BE, self.table.weight, self.bias_V, codes_B)
+        return linear_cross_entropy(query_BE, self.weights_VE(), self.bias_V, codes_B)
 
     def nll_of_rows(self, query_BE: torch.Tensor, codes_B: torch.Tensor) -> torch.Tensor:
         """-log p(code) of each row [B], in nats."""
-        return F.cross_entropy(torch.addmm(self.bias_V, query_BE, self.table.weight.T), codes_B, reduction="none")
+        return F.cross_entropy(torch.addmm(self.bias_V, query_BE, self.weights_VE().T), codes_B, reduction="none")
 
     def logits(self, query_BE: torch.Tensor) -> torch.Tensor:
         """Scores of all codes [B, V]; -inf where a code has no training rows."""
-        logits_BV = torch.addmm(self.bias_V, query_BE, self.table.weight.T)
+        logits_BV = torch.addmm(self.bias_V, query_BE, self.weights_VE().T)
         return logits_BV.masked_fill(self.get_buffer("unseen_V"), -math.inf)
 
     def draw(
@@ -64,6 +79,16 @@ class DirectCodes(nn.Module):
         if len(query_BE) == 1:
             uniforms_B = (torch.randperm(rows, generator=rng) + uniforms_B) / rows
         return draw_categories(self.logits(query_BE) / temperature, uniforms_B, top_p)
+
+
+def _nearness(column: ColumnSpec) -> torch.Tensor:
+    """How near each code of bins lies to each of STRETCHES places on them: bumps that fall to 0 at the next place, in
+    sum 1; zeros for null [V, STRETCHES].
+    """
+    num_bins = column.num_codes - FIRST_BIN
+    at_V = torch.linspace(0, STRETCHES - 1, num_bins) if num_bins > 1 else torch.zeros(num_bins)
+    near_VN = (1 - (at_V.unsqueeze(1) - torch.arange(STRETCHES)).abs()).clamp_min(0)
+    return torch.cat([torch.zeros(FIRST_BIN, STRETCHES), near_VN])
 
 
 class BinPlaces(nn.Module):

@@ -1,6 +1,7 @@
 """Histories as training windows.
 
-Legend: B lanes, L events of a window, R = B * L rows (lane by lane), C event columns, Q entity columns, P positions.
+Legend: B lanes, L events of a window, R = B * L rows (lane by lane), C event columns, Q entity columns, P positions,
+K totals.
 """
 
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ class Windows:
         others: the entity columns of some histories drawn at random, whether or not they begin here.
         place_BL: number of the event in its history, from 0.
         left_BL: events of the history that are still to come.
+        left_BLK: what is left of each total before the event: microseconds of the span, events of the others.
         time_us_BL: microseconds since 1970; 0 without event_time.
         fresh: whether the lanes begin anew here; else they go on where the window before ended.
     """
@@ -31,6 +33,7 @@ class Windows:
     others: Batch
     place_BL: torch.Tensor
     left_BL: torch.Tensor
+    left_BLK: torch.Tensor
     time_us_BL: torch.Tensor
     fresh: bool
 

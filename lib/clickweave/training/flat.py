@@ -9,12 +9,16 @@ import torch
 
 from clickweave.models.protocol import Trainable
 
+AVERAGE_POWER = 9  # the average weighs the weights after step t by about t^9: mostly the last tenth of the steps so far
+
 
 class FlatModel:
     """Makes parameters and gradients views of two vectors, so that ranks exchange one buffer per step.
 
     Attributes:
         weights_W: every parameter; writing here changes the network.
+        average_W: of the weights after each step, the late ones above all (Karras et al. 2024, arXiv 2312.02696,
+            power-function averaging).
         message: [W + 1] gradients, then the loss of the step: what ranks average.
         rate_factor: of the learning rate.
     """
@@ -29,6 +33,7 @@ class FlatModel:
     ) -> None:
         self._parameters, self.rate_factor = parameters, rate_factor
         self.weights_W = torch.nn.Parameter(torch.cat([parameter.detach().reshape(-1) for parameter in parameters]))
+        self.average_W = self.weights_W.detach().clone()
         size = self.weights_W.numel()
         self.message = torch.zeros(size + 1)
         start = 0
@@ -58,12 +63,14 @@ class FlatModel:
         """One step of AdamW."""
         self.optimizer.param_groups[0]["lr"] = learning_rate * self.rate_factor
         self.optimizer.step()
+        step = float(self.optimizer.state[self.weights_W]["step"])
+        self.average_W.lerp_(self.weights_W.detach(), 1 - (1 - 1 / step) ** (AVERAGE_POWER + 1))
 
     def state(self) -> dict[str, torch.Tensor]:
         """Weights and optimizer state by name; the live tensors, not copies."""
         own = self.optimizer.state[self.weights_W]
         named = {"step": own["step"].view(1), "exp_avg": own["exp_avg"], "exp_avg_sq": own["exp_avg_sq"]}
-        return {"weights": self.weights_W.data, **named}
+        return {"weights": self.weights_W.data, "average": self.average_W, **named}
 
 
 class FlatNetworks(dict[str, FlatModel]):
@@ -77,6 +84,10 @@ class FlatNetworks(dict[str, FlatModel]):
     def weights_A(self) -> torch.Tensor:
         """A copy of all weights."""
         return torch.cat([flat.weights_W.detach() for flat in self.values()])
+
+    def averages_A(self) -> torch.Tensor:
+        """A copy of the averages of all weights."""
+        return torch.cat([flat.average_W for flat in self.values()])
 
     def set_weights(self, weights_A: torch.Tensor) -> None:
         """Writes what `weights_A` gave."""

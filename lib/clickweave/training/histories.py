@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from clickweave.codec.spec import ENTITY, EVENT, LENGTH, PLACE, TIME_US, CodecSpec
+from clickweave.codec.spec import ENTITY, EVENT, LENGTH, CodecSpec
 from clickweave.models.clock import BinNumbers
 from clickweave.models.histories import Windows
 from clickweave.models.protocol import Batch
@@ -16,21 +16,25 @@ from clickweave.training.plan import Plan, RowGroup
 from clickweave.training.seeds import seed_of
 
 VALIDATION_LANES = 4
+LEAST_STARTS = 64  # histories that a window brings beside its own events: there are far fewer of them than events
 
 
 @dataclass(frozen=True)
 class Events:
-    """Events of histories one after another: all columns, the number in the history, the time."""
+    """Events of histories one after another: all columns, the number in the history, the time, what is left of the
+    totals.
+    """
 
     batch: Batch
     place_R: np.ndarray
     time_us_R: np.ndarray
+    left_RK: np.ndarray
 
     def __len__(self) -> int:
         return len(self.place_R)
 
     def take(self, rows: np.ndarray) -> "Events":
-        return Events(taken(self.batch, rows), self.place_R[rows], self.time_us_R[rows])
+        return Events(taken(self.batch, rows), self.place_R[rows], self.time_us_R[rows], self.left_RK[rows])
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,7 @@ class HistoryWindows:
         starts = np.flatnonzero(events.place_R == 0)
         starts = rng.permutation(starts) if len(starts) else np.zeros(1, np.int64)
         num_windows = rows_BW.shape[1] // length
-        num_others = -(-len(starts) // num_windows)
+        num_others = max(LEAST_STARTS, -(-len(starts) // num_windows))
         for number in range(num_windows):
             rows = rows_BW[:, number * length : (number + 1) * length].ravel()
             others = np.take(starts, np.arange(number * num_others, (number + 1) * num_others), mode="wrap")
@@ -102,8 +106,10 @@ def history_reader(codec: CodecSpec) -> Callable[[RowGroup], Events]:
     read = reader(codec)
 
     def read_events(group: RowGroup) -> Events:
-        more = read_columns(group, (PLACE, TIME_US))
-        return Events(read(group), more.column(PLACE).to_numpy(), more.column(TIME_US).to_numpy())
+        more = read_columns(group, codec.history_columns)
+        place_R, time_us_R, *left = (column.to_numpy() for column in more.columns)
+        left_RK = np.stack(left, axis=1) if left else np.zeros((len(place_R), 0), np.int64)
+        return Events(read(group), place_R, time_us_R, left_RK)
 
     return read_events
 
@@ -118,6 +124,7 @@ def _window(events: Events, others: Events, codec: CodecSpec, lanes: int, *, fre
         others=at_level(others.batch, codec, ENTITY),
         place_BL=place_BL,
         left_BL=(length_R.view(lanes, -1) - 1 - place_BL).clamp_min(0),
+        left_BLK=torch.from_numpy(events.left_RK).view(lanes, place_BL.shape[1], -1),
         time_us_BL=torch.from_numpy(events.time_us_R.astype(np.int64)).view(lanes, -1),
         fresh=fresh,
     )
@@ -136,6 +143,7 @@ def _joined(parts: Sequence[Events]) -> Events:
         joined([part.batch for part in parts]),
         np.concatenate([part.place_R for part in parts]),
         np.concatenate([part.time_us_R for part in parts]),
+        np.concatenate([part.left_RK for part in parts]),
     )
 
 

@@ -41,7 +41,7 @@ class Run:
 def train(run: Run, history: History, best_A: torch.Tensor, after_epoch: AfterEpoch) -> None:
     """Goes on after `history` until the last epoch, or until `patience` epochs brought nothing better.
 
-    `history` grows by one entry per epoch and `best_A` becomes the weights of the best one; `after_epoch` gets both
+    `history` grows by one entry per epoch and `best_A` becomes the averaged weights of the best one; `after_epoch` gets both
     and the epoch's seconds.
 
     Raises:
@@ -52,9 +52,12 @@ def train(run: Run, history: History, best_A: torch.Tensor, after_epoch: AfterEp
             return
         started = time.monotonic()
         losses = _train_epoch(run, epoch)
+        weights_A, averages_A = run.flats.weights_A(), run.flats.averages_A()
+        run.flats.set_weights(averages_A)
         history.append({"epoch": epoch, "of": run.config.epochs, **losses, **_validate(run)})
+        run.flats.set_weights(weights_A)
         if best_epoch(history) == epoch:
-            best_A.copy_(run.flats.weights_A())
+            best_A.copy_(averages_A)
         after_epoch(history, best_A, time.monotonic() - started)
 
 

@@ -15,7 +15,7 @@ from torch import nn
 
 from clickweave.codec.spec import FIRST_VALUE, ColumnSpec
 from clickweave.models.heads import ColumnUnit, Drawn
-from clickweave.models.journey.state import Memory
+from clickweave.models.journey.state import LABEL_BITS, Memory
 from clickweave.models.layers import draw_categories
 
 AGES = 8  # powers of two of events since the item was last seen
@@ -47,21 +47,24 @@ class NextItem(ColumnUnit):
         key_dim = self.codes.key_dim
         self.copy_query, self.near_query = nn.Linear(hidden, key_dim), nn.Linear(hidden, key_dim)
         self.age_query, self.label_query = nn.Linear(hidden, memory), nn.Linear(hidden, num_labels)
-        self.seen = nn.Embedding(num_labels * AGES + 1, dim)
-        nn.init.normal_(self.seen.weight, std=dim**-0.5)
+        self.used_query = nn.Linear(hidden, 1 << LABEL_BITS)
+        self.seen, self.used = nn.Embedding(num_labels * AGES + 1, dim), nn.Embedding(1 << LABEL_BITS, dim)
+        for table in (self.seen, self.used):
+            nn.init.normal_(table.weight, std=dim**-0.5)
         self.age_bias_M = nn.Parameter(-torch.arange(memory).float().log1p())
         self.source_bias_R = nn.Parameter(-torch.arange(RECENT).float())
         self.users_weight = nn.Parameter(torch.tensor(1.0))
 
     def embed(self, codes_B: torch.Tensor, positions_B: torch.Tensor | None, *told: Any) -> torch.Tensor:
-        """The item, and what the history last did with it and when [B, E]."""
+        """The item, what the history did with it, and when last [B, E]."""
         memory: Memory = told[0]
         same_BM = memory.items_BM == codes_B.unsqueeze(1)
         latest_B = same_BM.int().argmax(1)
         age_B = (latest_B + 1).double().log2().long().clamp_max(AGES - 1)
         label_B = memory.labels_BM.gather(1, latest_B.unsqueeze(1)).squeeze(1)
         seen_B = torch.where(same_BM.any(1), 1 + label_B * AGES + age_B, 0)
-        return super().embed(codes_B, positions_B) + self.seen(seen_B)
+        used_B = memory.used_BM.gather(1, latest_B.unsqueeze(1)).squeeze(1) * same_BM.any(1)
+        return super().embed(codes_B, positions_B) + self.seen(seen_B) + self.used(used_B)
 
     def nll(
         self,
@@ -127,7 +130,8 @@ class NextItem(ColumnUnit):
         keys_BMX = self.codes.keys(memory.items_BM)
         fit_BM = torch.bmm(keys_BMX, self.copy_query(hidden_BH).unsqueeze(2)).squeeze(2)
         by_label_BM = self.label_query(hidden_BH).gather(1, memory.labels_BM)
-        scores_BM = fit_BM + by_label_BM + self.age_query(hidden_BH) + self.age_bias_M
+        by_used_BM = self.used_query(hidden_BH).gather(1, memory.used_BM)
+        scores_BM = fit_BM + by_label_BM + by_used_BM + self.age_query(hidden_BH) + self.age_bias_M
         return torch.as_tensor(scores_BM.masked_fill(memory.items_BM < FIRST_VALUE, -1e4))
 
     def _candidates(self, memory_BM: torch.Tensor) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """The journey generator: whole histories, event by event.
 
-First profile, start and length from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each event
+First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each event
 and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
 training window to the next, so histories of any length are learnt whole.
 
@@ -15,30 +15,33 @@ import torch
 from torch import nn
 
 from clickweave.codec.spec import (
-    FIRST_VALUE,
+    END_CLOCK,
     GAP,
     GAP_CLOCK,
     GAP_DAYS,
     LENGTH,
+    LONG_GAP_US,
     NULL_CODE,
+    SPAN,
+    SPAN_DAYS,
     START_CLOCK,
     START_DAY,
     CodecSpec,
-    ColumnSpec,
 )
 from clickweave.contracts.tables import DAY_US
-from clickweave.models.clock import BinNumbers, Clock, Progress
+from clickweave.models.clock import BinNumbers, Clock, Countdown
 from clickweave.models.columns import Aids, ColumnNet
 from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows, picked
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
 from clickweave.models.journey.state import Carried, Memory
+from clickweave.models.journey.totals import Totals
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch, Losses, Trainable
 from clickweave.models.sizes import SIZES, Size
 
-ENTITY_DROPOUT = 0.5  # with a thousand histories less learns them by heart within three epochs
+ENTITY_DROPOUT = 0.2
 
 
 class Journey(Trainable):
@@ -68,16 +71,19 @@ class Journey(Trainable):
         small = Size(size.hidden // 4, 1, size.embedding // 4)  # there are far fewer histories than events
         self.entities = ColumnNet(about, tables, small, dropout=ENTITY_DROPOUT)
         self.events = ColumnNet(events, tables, size, context_dim=size.hidden, dropout=params.dropout, units=units)
-        self.clock, self.progress = Clock(codec, size.hidden), Progress(size.hidden)
+        self.clock, self.countdown = Clock(codec, size.hidden), Countdown(codec.totals, size.hidden)
         self.read = modules(nn.Linear(size.embedding, size.hidden) for _ in events)
         self.about = modules(nn.Linear(small.embedding, size.hidden) for _ in about)
         self.cell = nn.GRUCell(size.hidden, size.hidden)
         known = {column.name: (index, column) for side in (about, events) for index, column in enumerate(side)}
-        sides = {LENGTH: about, START_DAY: about, START_CLOCK: about, GAP: events, GAP_DAYS: events, GAP_CLOCK: events}
+        sides = dict.fromkeys((LENGTH, SPAN, SPAN_DAYS, END_CLOCK, START_DAY, START_CLOCK), about)
+        sides |= dict.fromkeys((GAP, GAP_DAYS, GAP_CLOCK), events)
         self.numbers = {name: BinNumbers(side, name) for name, side in sides.items() if name in known}
         self.gap = names.index(GAP) if GAP in names else 0
-        self.best = (known["label"][0], known["best_label"][0]) if "best_label" in known else None
-        self.best_of_label_V = _same_values(known) if self.best else torch.zeros(0)
+        self.timed = SPAN in known
+        self.span = known[SPAN][0] if SPAN in known else 0
+        self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
+        self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:
@@ -114,7 +120,6 @@ class Journey(Trainable):
         """What each event is drawn from [R, H]: the state before it, and how far its history has come."""
         assert self.carried is not None
         lanes, length = first_BL.shape
-        reached_BL = self._reached(batch)
         read_BLH = self.read_events(batch.events, aids, batch.time_us_BL.flatten()).view(lanes, length, -1)
         starts_BLH = torch.zeros(lanes, length, self.hidden)
         firsts = picked(batch.entities, first_BL.flatten())
@@ -125,8 +130,8 @@ class Journey(Trainable):
             before.append(state_BH)
             state_BH = self.cell(read_BLH[:, step], state_BH)
         self.carried = replace(self.carried, state_BH=state_BH.detach())
-        came = batch.place_BL.flatten(), batch.left_BL.flatten(), reached_BL.flatten()
-        return torch.stack(before, dim=1).flatten(0, 1) + self.progress(*came)
+        came = batch.place_BL.flatten(), batch.left_BL.flatten(), batch.left_BLK.flatten(0, 1)
+        return torch.stack(before, dim=1).flatten(0, 1) + self.countdown(*came)
 
     def start(self, entities: Batch) -> torch.Tensor:
         """The state before the first event of each entity [n, H]."""
@@ -134,26 +139,6 @@ class Journey(Trainable):
         for index, layer in enumerate(self.about):
             summed = summed + layer(self.entities.embed(entities, index))
         return torch.tanh(summed)
-
-    def hits(self, events: Batch, entities: Batch) -> torch.Tensor:
-        """Whether each event carries the strongest label of its history, both row by row [R]."""
-        if self.best is None:
-            return torch.zeros(events.num_rows, dtype=torch.bool)
-        label, best = self.best
-        return self.best_of_label_V[events.codes_BC[:, label]] == entities.codes_BC[:, best]
-
-    def _reached(self, batch: Windows) -> torch.Tensor:
-        """Whether a history has come to its strongest label before each event [B, L]."""
-        assert self.carried is not None
-        lanes, length = batch.place_BL.shape
-        hits_BL = self.hits(batch.events, batch.entities).view(lanes, length)
-        numbers_L = torch.arange(length)
-        start_BL = torch.where(batch.place_BL == 0, numbers_L, -1).cummax(1).values
-        hit_BL = torch.where(hits_BL, numbers_L, -1).cummax(1).values
-        after_BL = (hit_BL >= start_BL.clamp_min(0)) | ((start_BL < 0) & self.carried.reached_B.unsqueeze(1))
-        before_BL = torch.cat([self.carried.reached_B.unsqueeze(1), after_BL[:, :-1]], dim=1) & (batch.place_BL > 0)
-        self.carried = replace(self.carried, reached_B=after_BL[:, -1])
-        return before_BL
 
     def read_events(self, events: Batch, aids: Aids, time_us_R: torch.Tensor) -> torch.Tensor:
         """What the state is told of each event [R, H]."""
@@ -173,6 +158,16 @@ class Journey(Trainable):
         clock_us = self.numbers[START_CLOCK](entities).round().long()
         return self.numbers[START_DAY](entities).long() * DAY_US + clock_us
 
+    def spans_us(self, entities: Batch) -> torch.Tensor:
+        """Microseconds from the first event to the last [n]; below 0 where the drawn columns contradict each other."""
+        if SPAN not in self.numbers:
+            return torch.zeros(entities.num_rows, dtype=torch.long)
+        start_us, end_us = (self.numbers[name](entities).round().long() for name in (START_CLOCK, END_CLOCK))
+        long_us = self.numbers[SPAN_DAYS](entities).long() * DAY_US + end_us - start_us
+        long_us = torch.where(long_us < LONG_GAP_US, -1, long_us)
+        short = entities.codes_BC[:, self.span] != NULL_CODE
+        return torch.where(short, self.numbers[SPAN](entities).round().long(), long_us)
+
     def time_us(self, events: Batch, before_us_R: torch.Tensor) -> torch.Tensor:
         """Time of each event, given that of the one before [R]; a return after long keeps day and clock apart."""
         if GAP not in self.numbers:
@@ -182,6 +177,17 @@ class Journey(Trainable):
         short_R = events.codes_BC[:, self.gap] != NULL_CODE
         soon_us_R = before_us_R + self.numbers[GAP](events).round().long()
         return torch.maximum(torch.where(short_R, soon_us_R, return_us_R), before_us_R)
+
+    def gap_codes(self, before_us_R: torch.Tensor, after_us_R: torch.Tensor) -> dict[int, torch.Tensor]:
+        """By event column the codes of the gap between these times [R]."""
+        gap_us_R = after_us_R - before_us_R
+        days_R = (after_us_R - after_us_R % DAY_US - before_us_R + before_us_R % DAY_US) // DAY_US
+        long_R = gap_us_R >= LONG_GAP_US
+        values = {GAP: (gap_us_R, ~long_R), GAP_DAYS: (days_R, long_R), GAP_CLOCK: (after_us_R % DAY_US, long_R)}
+        return {
+            self.gap + number: torch.where(known_R, self.numbers[name].codes(value_R), NULL_CODE)
+            for number, (name, (value_R, known_R)) in enumerate(values.items())
+        }
 
     def remembered(self, events: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the memory keeps of each event: codes of item and label, 0 where the log has none [R]."""
@@ -202,12 +208,6 @@ class Journey(Trainable):
             kept.append(seen[:, -self.memory :].flip(1))
         self.carried = replace(self.carried, memory=Memory(*kept))
         return Memory(*windows)
-
-
-def _same_values(known: Mapping[str, tuple[int, ColumnSpec]]) -> torch.Tensor:
-    """For each code of `label` the code of the same value in `best_label`; -1 where it has none."""
-    best = {value: FIRST_VALUE + place for place, value in enumerate(known["best_label"][1].values)}
-    return torch.tensor([-1] * FIRST_VALUE + [best.get(value, -1) for value in known["label"][1].values])
 
 
 def build(codec: CodecSpec, params: Params, tables: Mapping[str, np.ndarray]) -> Journey:
