@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from clickweave.codec.spec import FIRST_BIN, CodecSpec, ColumnSpec
+from clickweave.codec.spec import FIRST_BIN, RETURNS, SPAN, CodecSpec, ColumnSpec
 from clickweave.contracts.tables import DAY_US, HOUR_US
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
@@ -39,7 +39,7 @@ class Clock(nn.Module):
 
 class Countdown(nn.Module):
     """How far a history has come when its next event is drawn: events so far, events to come after it, and what is
-    left of each total.
+    left of each total: as a whole, for each event that is left and, of the span, for each return that is left.
 
     Args:
         totals: names of the totals, as the codec has them.
@@ -48,15 +48,21 @@ class Countdown(nn.Module):
     def __init__(self, totals: Sequence[str], hidden: int) -> None:
         super().__init__()
         self.so_far, self.to_come = Levels(LEVELS, hidden), Levels(LEVELS, hidden)
+        self.span = totals.index(SPAN) if SPAN in totals else None
+        self.returns = totals.index(RETURNS) if RETURNS in totals else None
         self.left = modules(Levels(LEVELS, hidden) for _ in totals)
-        self.shares = modules(Levels(SHARES + 1, hidden) for _ in totals)
+        self.per_event = modules(Levels(LEVELS if name == SPAN else SHARES + 1, hidden) for name in totals)
+        self.per_return = Levels(LEVELS, hidden)
 
     def forward(self, place_R: torch.Tensor, left_R: torch.Tensor, left_RK: torch.Tensor) -> torch.Tensor:
         """[R, H]; `left_RK` holds microseconds of the span, events of the other totals."""
         told_RH = self.so_far(_scale(place_R)) + self.to_come(_scale(left_R))
-        for number, (left, share) in enumerate(zip(self.left, self.shares, strict=True)):
-            of_each_R = left_RK[:, number] / (left_R + 1)  # left of the total per event that is left
-            told_RH = told_RH + left(_scale(left_RK[:, number])) + share(of_each_R.clamp(max=1.0) * SHARES)
+        for number, (left, per_event) in enumerate(zip(self.left, self.per_event, strict=True)):
+            each_R = left_RK[:, number] / (left_R + 1)
+            each_R = _scale(each_R) if number == self.span else each_R.clamp(max=1.0) * SHARES
+            told_RH = told_RH + left(_scale(left_RK[:, number])) + per_event(each_R)
+        if self.span is not None and self.returns is not None:
+            told_RH = told_RH + self.per_return(_scale(left_RK[:, self.span] / (left_RK[:, self.returns] + 1)))
         return torch.as_tensor(told_RH)
 
 
@@ -97,6 +103,14 @@ class BinNumbers:
             return lows_B + inside_B * (highs_B - lows_B)
         steps_B = torch.floor(inside_B * (highs_B - lows_B + self._step) / self._step)
         return torch.minimum(lows_B + steps_B * self._step, highs_B)
+
+    def median(self, column: ColumnSpec) -> float:
+        """The middle of the bin in which half of the training rows that are not null have come; 0 without any."""
+        share_V = torch.tensor(column.counts, dtype=torch.float64).cumsum(0)
+        if not len(share_V) or share_V[-1] == 0:
+            return 0.0
+        place = FIRST_BIN + int(torch.searchsorted(share_V, share_V[-1] / 2))
+        return float(self._lows_V[place] + self._highs_V[place]) / 2
 
     def codes(self, numbers_B: torch.Tensor) -> torch.Tensor:
         """The code of each number [B]: of its bin, or of the nearest below."""

@@ -14,7 +14,7 @@ from clickweave.codec.analyse import fit_codec, with_bin_counts
 from clickweave.codec.derived import fit_derived, without_derived
 from clickweave.codec.encode import encode_batch, shard_schema
 from clickweave.codec.inputs import history_inputs, planned_columns, row_inputs
-from clickweave.codec.spec import ENTITY, PLACE, ROW, CodecSpec
+from clickweave.codec.spec import ENTITY, LENGTH, PLACE, ROW, CodecSpec
 from clickweave.codec.tables import fit_tables
 from clickweave.codec.wide import with_cold_items, with_digits, with_wide_codes, without_wide_values
 from clickweave.contracts.tables import TRAIN
@@ -24,6 +24,7 @@ from clickweave.store import files
 
 INPUTS = ("ingest",)
 SECTIONS = ("encode", "log")
+LEAST_VALIDATING = 50  # events; longer histories validate only where they are no more than a fifth of what validates
 GROUPS_TARGET = 64  # row groups wanted where the log is small, so that 8 ranks have 8 each
 
 
@@ -47,6 +48,8 @@ def run(run: StageRun) -> StageResult:
     spec = with_digits(with_cold_items(spec, items, max_values=config.max_values), config)
     files.write_bytes(run.file("tables.safetensors"), save(fit_tables(inputs, items, spec, log, config.seed)))
     held = unit_draw(order[0], salt="validation", seed=config.seed) < config.validation_share
+    if grain == ENTITY:
+        held &= F.col(LENGTH) <= max(LEAST_VALIDATING, config.validation_share * num_rows / 5)
     draw = unit_draw(order[0], salt="shard order", seed=config.seed)
     keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
     keys |= {f"_by_{name}": F.col(name) for name in order}

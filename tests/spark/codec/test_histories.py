@@ -76,7 +76,8 @@ def spec(inputs):
 
 
 def test_columns_of_the_entity_come_first_and_attributes_are_not_coded_with_events(spec, inputs):
-    about = ["length", "profile_age", "profile_gender", "start_day", "start_clock", "best_label", "feature_city"]
+    totals = ["span", "span_days", "end_clock", "returns", "repeats", "reached_label_1"]
+    about = ["length", "profile_age", "profile_gender", *totals, "start_day", "start_clock", "feature_city"]
     assert [column.name for column in spec.at_level(ENTITY)] == about
     events = ["gap", "gap_days", "gap_clock", "item_id", "feature_price", "feature_constant", "label"]
     assert [column.name for column in spec.columns] == about + events
@@ -106,7 +107,38 @@ def test_histories_are_numbered_in_order_of_time_on_any_partitioning(inputs, tra
         assert rows["time_us"].is_monotonic_increasing
         assert set(rows["length"]) == {LENGTHS[number]}
         assert set(rows["profile_age"]) == {20.0 + number}
-        assert set(rows["best_label"]) == {rows["label"].max()}
+
+
+def test_totals_are_what_the_events_add_up_to(inputs):
+    frame = inputs.orderBy("entity_id", "place").toPandas()
+    day_us = 86_400_000_000
+    for _, rows in frame.groupby("entity_id"):
+        first_us, last_us = rows["time_us"].iloc[[0, -1]]
+        span = rows[["span", "span_days", "end_clock"]].iloc[0]
+        if last_us - first_us < LONG_GAP_US:
+            assert (span["span"], span.isna().tolist()) == (last_us - first_us, [False, True, True])
+        else:
+            assert first_us // day_us + span["span_days"] == last_us // day_us and span["end_clock"] == last_us % day_us
+        happens = {
+            "returns": rows["gap"].isna(),
+            "repeats": rows["item_id"].duplicated(),
+            "reached_label_1": rows["label"] >= 1,
+        }
+        for name, events in happens.items():
+            assert set(rows[name]) == {events.sum()}, name
+            assert rows[f"left_{name}"].tolist() == (events[::-1].cumsum()[::-1]).tolist(), name
+        before_us = rows["time_us"].shift(fill_value=first_us)
+        assert rows["left_span"].tolist() == (last_us - before_us).tolist()
+
+
+def test_a_log_is_known_to_hold_an_item_once_only_with_each_label(spec, spark, users):
+    assert not spec.once
+    seen, kept = set(), []
+    for row in train_rows():
+        if (row[1], row[3], row[5]) not in seen:
+            seen.add((row[1], row[3], row[5]))
+            kept.append(row)
+    assert fitted(history_inputs(spark.createDataFrame(kept, TYPE), users, LOG)).once
 
 
 def test_gaps_say_when_the_next_event_is(inputs):
@@ -155,7 +187,10 @@ def test_whole_histories_come_back_through_the_decoder(inputs, spec):
     assert (found["event_time"].astype("int64") == time_us).all()
 
 
-@pytest.mark.parametrize("name", ["length", "start_day", "start_clock", "gap", "gap_days", "gap_clock"])
+TIME_PARTS = ["length", "start_day", "start_clock", "gap", "gap_days", "gap_clock", "span", "span_days", "end_clock"]
+
+
+@pytest.mark.parametrize("name", TIME_PARTS)
 def test_each_part_of_time_comes_back_exactly(inputs, spec, name):
     column = next(column for column in spec.columns if column.name == name)
     alone = CodecSpec((replace(column, name=f"feature_{name}", level=EVENT),), spec.num_rows, "x")
@@ -185,6 +220,6 @@ def test_a_log_without_time_and_users_has_histories_of_one_event_and_a_length(sp
     )
     inputs = history_inputs(rows, rows, log)
     spec = fit_codec(inputs, planned_columns(log, ENTITY), CONFIG, grain=ENTITY, fitted_on="x")
-    assert [column.name for column in spec.columns] == ["length", "best_label", "item_id", "label"]
+    assert [column.name for column in spec.columns] == ["length", "repeats", "item_id", "label"]
     assert spec.columns[0].lows == (1.0,)
     assert inputs.agg(F.max("place"), F.max("time_us")).first() == (0, 0)

@@ -8,13 +8,14 @@ import torch
 
 from clickweave.codec.spec import BINS, ENTITY, VALUES, CodecSpec, ColumnSpec
 from clickweave.training.batches import row_groups
-from clickweave.training.histories import HistoryWindows, history_reader
+from clickweave.training.histories import LEAST_STARTS, HistoryWindows, history_reader
 from clickweave.training.plan import make_plan
 
 LENGTHS = tuple(float(n) for n in range(1, 41))
 CODEC = CodecSpec(
     (
         ColumnSpec("length", BINS, "long", lows=LENGTHS, highs=LENGTHS, step=1.0, counts=(1,) * 40, level=ENTITY),
+        ColumnSpec("repeats", BINS, "long", lows=(0.0,), highs=(0.0,), step=1.0, counts=(40,), level=ENTITY),
         ColumnSpec("item_id", VALUES, "string", values=("a", "b", "c"), counts=(5, 3, 2)),
     ),
     11,
@@ -34,7 +35,9 @@ def shards(tmp_path_factory):
         columns = {
             "code_length": np.repeat(lengths, lengths).astype("int32"),
             "code_item_id": rng.integers(2, 5, len(place)).astype("int32"),
-            "place": place.astype("int32"),
+            "code_repeats": np.ones(len(place), "int32"),
+            "place": place,
+            "left_repeats": place % 7,
             "time_us": np.arange(number, number + len(place)),
         }
         number += len(place)
@@ -88,6 +91,7 @@ def test_events_to_come_count_down_to_the_last(source):
     for window in source().train(1):
         length = window.entities.codes_BC[:, 0].view_as(window.place_BL)
         assert torch.equal(window.place_BL + window.left_BL + 1, length)
+        assert torch.equal(window.left_BLK[:, :, 0], window.place_BL % 7)
 
 
 def test_epochs_differ_and_repeat(source):
@@ -100,11 +104,12 @@ def test_ranks_share_the_events_out(source):
     assert not set(both[0]) & set(both[1])
 
 
-def test_each_start_is_told_once_an_epoch_or_so(source):
-    windows = list(source(buffer_rows=10**6).train(1))
+def test_each_start_is_told_in_an_epoch_and_every_window_tells_many(source):
+    windows = list(source(buffer_rows=10**6, batch_size=480, window=160).train(1))
     starts = sum(int((window.place_BL == 0).sum()) for window in windows)
     others = sum(window.others.num_rows for window in windows)
-    assert starts <= others < starts + len(windows)
+    assert starts <= others
+    assert all(window.others.num_rows >= LEAST_STARTS for window in windows)
 
 
 def test_histories_of_a_buffer_are_shuffled_and_its_lanes_begin_once(source):

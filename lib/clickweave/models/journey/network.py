@@ -80,8 +80,9 @@ class Journey(Trainable):
         sides |= dict.fromkeys((GAP, GAP_DAYS, GAP_CLOCK), events)
         self.numbers = {name: BinNumbers(side, name) for name, side in sides.items() if name in known}
         self.gap = names.index(GAP) if GAP in names else 0
-        self.timed = SPAN in known
+        self.timed, self.length = SPAN in known, known[LENGTH][0]
         self.span = known[SPAN][0] if SPAN in known else 0
+        self.short_gap_us = round(self.numbers[GAP].median(known[GAP][1])) if self.timed else 0
         self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
         self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
         self.carried: Carried | None = None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from clickweave.codec.spec import LONG_GAP_US
 from clickweave.models.histories import Histories, picked
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.protocol import Batch
@@ -58,8 +59,9 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
     made: list[tuple[Batch, torch.Tensor, torch.Tensor]] = []
     while len(going.owner_A):
         ends_A = (going.left_A == 0) & net.timed & (going.items_AT.shape[1] > 0)
-        for part, given in ((going.kept(ends_A), True), (going.kept(~ends_A), False)):
-            events, going = _next_event(net, part, given, rng, temperature, top_p)
+        parts = [(going.kept(mask_A), last) for mask_A, last in ((ends_A, True), (~ends_A, False)) if mask_A.any()]
+        for part, last in parts:
+            events, going = _next_event(net, part, last, rng, temperature, top_p)
             made.append((events, going.owner_A, going.time_us_A))
         going = going.kept(going.left_A >= 0)
     owner_R = torch.cat([owner_A for _, owner_A, _ in made])
@@ -71,17 +73,23 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
 
 
 def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: float, top_p: float) -> Batch:
-    """The columns of the histories; where the last event would lie beyond the log's window, the start is drawn again."""
+    """The columns of the histories.
+
+    Where the parts of time contradict each other all but the length is drawn again, where the last event would lie
+    beyond the log's window the start.
+    """
     entities = net.entities.sample(n, rng, temperature=temperature, top_p=top_p)
+    but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.starts]
     for _ in range(REDRAWS if net.timed else 0):
         spans_us_N = net.spans_us(entities)
-        wrong_N = (spans_us_N < 0) | (net.start_us(entities) + spans_us_N > net.clock.last_us)
-        if not wrong_N.any():
-            break
-        old = picked(entities, wrong_N)
-        given = {i: codes for i, codes in enumerate(old.codes_BC.unbind(1)) if i not in net.starts}
-        new = net.entities.sample(old.num_rows, rng, given=given, temperature=temperature, top_p=top_p)
-        entities.codes_BC[wrong_N], entities.positions_BP[wrong_N] = new.codes_BC, new.positions_BP
+        wrong_N = spans_us_N < net.totals.returns(entities) * LONG_GAP_US  # a contradiction has a span below 0
+        late_N = ~wrong_N & (net.start_us(entities) + spans_us_N > net.clock.last_us)
+        for mask_N, kept in ((wrong_N, [net.length]), (late_N, but_start)):
+            if mask_N.any():
+                old = picked(entities, mask_N)
+                given = {index: old.codes_BC[:, index] for index in kept}
+                new = net.entities.sample(old.num_rows, rng, given=given, temperature=temperature, top_p=top_p)
+                entities.codes_BC[mask_N], entities.positions_BP[mask_N] = new.codes_BC, new.positions_BP
     return entities
 
 
@@ -93,30 +101,32 @@ def _next_event(
     The time of the last one is known. An event after it, or one that a log without such events has no second time, is
     drawn again; after REDRAWS tries it comes with the last one, or the history ends.
     """
-    rows, end_us_A = len(going.owner_A), going.time_us_A + going.left_AK[:, 0] if net.timed else going.time_us_A
-    codes = torch.zeros(rows, len(net.events.units), dtype=torch.long)
-    positions = torch.zeros(rows, sum(place is not None for place in net.events.place_of))
-    time_us_A, again_A = end_us_A.clone(), torch.zeros(rows, dtype=torch.bool)
-    open_A = torch.arange(rows)
-    for _ in range(1 + REDRAWS):
-        some = going.kept(open_A)
-        given = net.gap_codes(some.time_us_A, end_us_A[open_A]) if last else {}
-        drawn, drawn_us = _draw_events(net, some, given, rng, temperature, top_p)
-        codes[open_A], positions[open_A] = drawn.codes_BC, drawn.positions_BP
-        if not last:
-            time_us_A[open_A] = drawn_us
-        again_A[open_A] = _again(net, some, drawn)
-        open_A = open_A[again_A[open_A] | _off_totals(net, some, drawn, time_us_A[open_A])]
-        if not len(open_A):
-            break
-    events, going = picked(Batch(codes, positions), ~again_A), going.kept(~again_A)
-    return events, _after(net, going, events, torch.minimum(time_us_A, end_us_A)[~again_A])
+    events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
+    again_A = _again(net, going, events)
+    open_A = (again_A | _off_totals(net, going, events, time_us_A)).nonzero().squeeze(1)
+    if len(open_A):
+        tries = going.kept(open_A.repeat_interleave(REDRAWS))  # all at once: a pass costs little more for many rows
+        drawn, drawn_us = _draw_events(net, tries, last, rng, temperature, top_p)
+        drawn_again = _again(net, tries, drawn)
+        fits = ~(drawn_again | _off_totals(net, tries, drawn, drawn_us)).view(-1, REDRAWS)
+        fits[:, -1] = True
+        first = fits.int().argmax(1) + torch.arange(len(open_A)) * REDRAWS
+        events.codes_BC[open_A], events.positions_BP[open_A] = drawn.codes_BC[first], drawn.positions_BP[first]
+        time_us_A[open_A], again_A[open_A] = drawn_us[first], drawn_again[first]
+    events, going = picked(events, ~again_A), going.kept(~again_A)
+    end_us_A = going.time_us_A + going.left_AK[:, 0] if net.timed else going.time_us_A
+    return events, _after(net, going, events, torch.minimum(time_us_A[~again_A], end_us_A))
 
 
 def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> _Going:
     """Where the histories stand when these events have come."""
     aids = {} if net.item is None else {net.item: (going.memory,)}
     items_A, labels_A = net.remembered(events)
+    left_AK = _left(net, going, events, time_us_A).clamp_min(0)
+    if net.timed:
+        room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
+        stay_us_A = ((going.left_A - 1).clamp_min(0) * net.short_gap_us).minimum(room_us_A)
+        left_AK[:, 0] = left_AK[:, 0].maximum(stay_us_A)
     return replace(
         going,
         state_AH=net.cell(net.read_events(events, aids, time_us_A), going.state_AH),
@@ -125,7 +135,7 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
         labels_AT=torch.cat([going.labels_AT, labels_A.unsqueeze(1)], dim=1),
         time_us_A=time_us_A,
         left_A=going.left_A - 1,
-        left_AK=_left(net, going, events, time_us_A).clamp_min(0),
+        left_AK=left_AK,
     )
 
 
@@ -153,18 +163,17 @@ def _again(net: "Journey", going: _Going, events: Batch) -> torch.Tensor:
 
 
 def _draw_events(
-    net: "Journey",
-    going: _Going,
-    given: dict[int, torch.Tensor],
-    rng: torch.Generator,
-    temperature: float,
-    top_p: float,
+    net: "Journey", going: _Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, torch.Tensor]:
-    """One event of each history and its time."""
+    """One event of each history and its time; the time of the last event is what is left of the span."""
     place_A = torch.full_like(going.left_A, going.items_AT.shape[1])
     told = going.state_AH + net.countdown(place_A, going.left_A, going.left_AK)
     aids = {} if net.item is None else {net.item: (going.memory,)}
+    end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
+    given = net.gap_codes(going.time_us_A, end_us_A) if last else {}
     events = net.events.sample(
         len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
     )
+    if last:
+        return events, end_us_A
     return events, torch.where(place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)

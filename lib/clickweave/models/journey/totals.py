@@ -44,6 +44,12 @@ class Totals:
             found.append(total_N.unsqueeze(1))
         return torch.cat(found, dim=1)
 
+    def returns(self, entities: Batch) -> torch.Tensor:
+        """How often each history comes back after long [N]; zeros for logs without time."""
+        if RETURNS not in self._counts:
+            return torch.zeros(entities.num_rows, dtype=torch.long)
+        return self._counts[RETURNS](entities).long()
+
     def spent(
         self, events: Batch, place_R: torch.Tensor, elapsed_us_R: torch.Tensor, repeats_R: torch.Tensor
     ) -> torch.Tensor:
