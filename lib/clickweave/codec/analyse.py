@@ -26,7 +26,7 @@ from clickweave.codec.spec import (
     CodecSpec,
     ColumnSpec,
 )
-from clickweave.codec.totals import AGAIN
+from clickweave.codec.totals import AGAIN, least_paces
 from clickweave.config.stages import EncodeConfig
 from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
@@ -51,7 +51,8 @@ def fit_codec(
     time_us = F.unix_micros("event_time")
     again = F.max(AGAIN) if grain == ENTITY else F.lit(True)
     bounds = {"rows": F.count(F.lit(1)), "first": F.min(time_us), "last": F.max(time_us), AGAIN: again}
-    row = inputs.agg(*[column.alias(name) for name, column in bounds.items()]).collect()[0]
+    paces = least_paces() if grain == ENTITY else []
+    row = inputs.agg(*[column.alias(name) for name, column in bounds.items()], *paces).collect()[0]
     if row["rows"] == 0:
         raise ContractError("encode: real/train has no rows; check split.holdout_share and the quarantine")
     fitted: dict[str, ColumnSpec] = {}
@@ -68,6 +69,7 @@ def fit_codec(
         grain=grain,
         window_us=(row["first"] or 0, row["last"] or 0),
         once=not row[AGAIN],
+        least_paces_us=tuple(pace or 0.0 for pace in row[len(bounds) :]),
     )
 
 

@@ -11,8 +11,8 @@ events of a history in order of time; columns of level `entity` are equal in all
 `length`, `start_day`, `start_clock`, totals: what its events add up to), event_time is the `gap` to the event before;
 after a long one `gap` is null, and `gap_days` (between the dates) and `gap_clock` (time of day) stand instead, null
 elsewhere. The totals: the `span` from the first event to the last, coded as a gap is (`span_days`, `end_clock`), and
-how many events return after a long gap (`returns`), repeat an item of the history (`repeats`), and reach each label of
-the funnel (`reached_label_<level>`).
+how many events return after a long gap (`returns`), repeat an item of the history (`repeats`), and have each label of
+the funnel (`events_of_label_<level>`).
 """
 
 import json
@@ -42,18 +42,18 @@ LONG_GAP_US = 6 * HOUR_US  # from here on a gap is days between dates, and the c
 PLACE, TIME_US = "place", "time_us"
 PROFILE_PREFIX = "profile_"
 LEFT_PREFIX = "left_"  # shard columns: what is left of a total before the event
-_REACHED = "reached_label_"
+_OF_LABEL = "events_of_label_"
 
 
-def reached_label(level: int) -> str:
-    """The total of events whose label is at least `level`."""
-    return f"{_REACHED}{level}"
+def label_total(level: int) -> str:
+    """The total of events whose label is `level`."""
+    return f"{_OF_LABEL}{level}"
 
 
 def level_of_total(name: str) -> int | None:
-    """The level of a `reached_label`; None for other columns."""
-    level = name.removeprefix(_REACHED)
-    return int(level) if name == _REACHED + level and level.isdigit() else None
+    """The level of a `label_total`; None for other columns."""
+    level = name.removeprefix(_OF_LABEL)
+    return int(level) if name == _OF_LABEL + level and level.isdigit() else None
 
 
 def is_total(name: str) -> bool:
@@ -128,6 +128,8 @@ class CodecSpec:
         derived: columns left out, since another column implies them.
         window_us: first and last event time of the training data, in microseconds since 1970; zeros without time.
         once: whether no history of the training data holds an item twice with the same label (grain entity).
+        least_paces_us: at grain entity, by size of a history (4^k to 4^(k+1) - 1 events, the last without end) the
+            least mean gap of one; 0 where there is none.
     """
 
     columns: tuple[ColumnSpec, ...]
@@ -137,6 +139,7 @@ class CodecSpec:
     derived: tuple[Derived, ...] = ()
     window_us: tuple[int, int] = (0, 0)
     once: bool = False
+    least_paces_us: tuple[float, ...] = ()
 
     @property
     def code_columns(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from clickweave.codec.spec import (
     END_CLOCK,
     GAP,
     LEFT_PREFIX,
+    LENGTH,
     LONG_GAP_US,
     PLACE,
     REPEATS,
@@ -19,12 +20,13 @@ from clickweave.codec.spec import (
     SPAN_DAYS,
     TIME_US,
     level_of_total,
-    reached_label,
+    label_total,
 )
 from clickweave.config.log import EventTypes, SchemaConfig
 from clickweave.contracts.tables import DAY_US
 
 MAX_LEVELS = 4  # of the funnel that have a total, the strongest
+SIZES = 8  # of histories that have a least pace of their own: the last from 16,384 events
 AGAIN = "again"  # whether the history held the item, with this label where labels are coded, before
 
 
@@ -40,7 +42,7 @@ def planned_totals(log: SchemaConfig) -> list[str]:
         return found
     lowest = 2 if isinstance(log.labels, EventTypes) else 1
     levels = range(max(lowest, log.num_levels - MAX_LEVELS + 1), log.num_levels + 1)
-    return found + [reached_label(level) for level in levels]
+    return found + [label_total(level) for level in levels]
 
 
 def codes_label(log: SchemaConfig) -> bool:
@@ -68,6 +70,14 @@ def with_totals(rows: DataFrame, log: SchemaConfig) -> DataFrame:
     return rows.withColumns(made).drop("_repeat")
 
 
+def least_paces() -> list[Column]:
+    """Aggregates over all rows of `with_totals`, one for each size of history: CodecSpec.least_paces_us."""
+    size = F.floor(F.log2(F.col(LENGTH)) / F.lit(2))
+    pace = F.col(LEFT_PREFIX + SPAN) / (F.col(LENGTH) - 1)
+    known = (F.col(PLACE) == 0) & (F.col(LENGTH) > 1)
+    return [F.min(F.when(known & (F.least(size, F.lit(SIZES - 1)) == k), pace)) for k in range(SIZES)]
+
+
 def _spans(ordered: WindowSpec, whole: WindowSpec) -> dict[str, Column]:
     """The span in its columns, and what is left of it when the event before has come."""
     first_us, last_us = F.min(TIME_US).over(whole), F.max(TIME_US).over(whole)
@@ -85,7 +95,7 @@ def _happens(name: str) -> Column:
         return F.col(GAP).isNull()
     if name == REPEATS:
         return F.col("_repeat")
-    return F.coalesce(F.col("label") >= F.lit(level_of_total(name)), F.lit(False))
+    return F.coalesce(F.col("label") == F.lit(level_of_total(name)), F.lit(False))
 
 
 def _seen(*keys: str) -> Column:

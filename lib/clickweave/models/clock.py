@@ -104,14 +104,6 @@ class BinNumbers:
         steps_B = torch.floor(inside_B * (highs_B - lows_B + self._step) / self._step)
         return torch.minimum(lows_B + steps_B * self._step, highs_B)
 
-    def median(self, column: ColumnSpec) -> float:
-        """The middle of the bin in which half of the training rows that are not null have come; 0 without any."""
-        share_V = torch.tensor(column.counts, dtype=torch.float64).cumsum(0)
-        if not len(share_V) or share_V[-1] == 0:
-            return 0.0
-        place = FIRST_BIN + int(torch.searchsorted(share_V, share_V[-1] / 2))
-        return float(self._lows_V[place] + self._highs_V[place]) / 2
-
     def codes(self, numbers_B: torch.Tensor) -> torch.Tensor:
         """The code of each number [B]: of its bin, or of the nearest below."""
         lows_V = self._lows_V[FIRST_BIN:].contiguous()

@@ -16,7 +16,7 @@ from clickweave.training.plan import Plan, RowGroup
 from clickweave.training.seeds import seed_of
 
 VALIDATION_LANES = 4
-LEAST_STARTS = 64  # histories that a window brings beside its own events: there are far fewer of them than events
+LEAST_STARTS = 24  # histories that a window brings beside its own events: there are far fewer of them than events
 
 
 @dataclass(frozen=True)

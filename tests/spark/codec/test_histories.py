@@ -76,7 +76,7 @@ def spec(inputs):
 
 
 def test_columns_of_the_entity_come_first_and_attributes_are_not_coded_with_events(spec, inputs):
-    totals = ["span", "span_days", "end_clock", "returns", "repeats", "reached_label_1"]
+    totals = ["span", "span_days", "end_clock", "returns", "repeats", "events_of_label_1"]
     about = ["length", "profile_age", "profile_gender", *totals, "start_day", "start_clock", "feature_city"]
     assert [column.name for column in spec.at_level(ENTITY)] == about
     events = ["gap", "gap_days", "gap_clock", "item_id", "feature_price", "feature_constant", "label"]
@@ -122,7 +122,7 @@ def test_totals_are_what_the_events_add_up_to(inputs):
         happens = {
             "returns": rows["gap"].isna(),
             "repeats": rows["item_id"].duplicated(),
-            "reached_label_1": rows["label"] >= 1,
+            "events_of_label_1": rows["label"] == 1,
         }
         for name, events in happens.items():
             assert set(rows[name]) == {events.sum()}, name

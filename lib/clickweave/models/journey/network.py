@@ -82,7 +82,8 @@ class Journey(Trainable):
         self.gap = names.index(GAP) if GAP in names else 0
         self.timed, self.length = SPAN in known, known[LENGTH][0]
         self.span = known[SPAN][0] if SPAN in known else 0
-        self.short_gap_us = round(self.numbers[GAP].median(known[GAP][1])) if self.timed else 0
+        self.step_us = int(max(known[GAP][1].step, 1)) if GAP in known else 1
+        self.least_paces_us = torch.tensor(codec.least_paces_us or (0.0,), dtype=torch.float64)
         self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
         self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
         self.carried: Carried | None = None
@@ -168,6 +169,11 @@ class Journey(Trainable):
         long_us = torch.where(long_us < LONG_GAP_US, -1, long_us)
         short = entities.codes_BC[:, self.span] != NULL_CODE
         return torch.where(short, self.numbers[SPAN](entities).round().long(), long_us)
+
+    def least_spans_us(self, lengths_N: torch.Tensor) -> torch.Tensor:
+        """The shortest time that the log's histories of about this size take for so many events [n]."""
+        sizes_N = (lengths_N.clamp_min(1).double().log2() / 2).long().clamp_max(len(self.least_paces_us) - 1)
+        return (self.least_paces_us[sizes_N] * (lengths_N - 1).clamp_min(0)).long()
 
     def time_us(self, events: Batch, before_us_R: torch.Tensor) -> torch.Tensor:
         """Time of each event, given that of the one before [R]; a return after long keeps day and clock apart."""

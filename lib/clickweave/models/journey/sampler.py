@@ -82,7 +82,8 @@ def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: fl
     but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.starts]
     for _ in range(REDRAWS if net.timed else 0):
         spans_us_N = net.spans_us(entities)
-        wrong_N = spans_us_N < net.totals.returns(entities) * LONG_GAP_US  # a contradiction has a span below 0
+        least_us_N = net.least_spans_us(net.lengths(entities)).maximum(net.totals.returns(entities) * LONG_GAP_US)
+        wrong_N = spans_us_N < least_us_N  # a contradiction has a span below 0
         late_N = ~wrong_N & (net.start_us(entities) + spans_us_N > net.clock.last_us)
         for mask_N, kept in ((wrong_N, [net.length]), (late_N, but_start)):
             if mask_N.any():
@@ -124,9 +125,7 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
     items_A, labels_A = net.remembered(events)
     left_AK = _left(net, going, events, time_us_A).clamp_min(0)
     if net.timed:
-        room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
-        stay_us_A = ((going.left_A - 1).clamp_min(0) * net.short_gap_us).minimum(room_us_A)
-        left_AK[:, 0] = left_AK[:, 0].maximum(stay_us_A)
+        left_AK[:, 0] = left_AK[:, 0].maximum(_stay_us(net, going, time_us_A))
     return replace(
         going,
         state_AH=net.cell(net.read_events(events, aids, time_us_A), going.state_AH),
@@ -137,6 +136,17 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
         left_A=going.left_A - 1,
         left_AK=left_AK,
     )
+
+
+def _stay_us(net: "Journey", going: _Going, time_us_A: torch.Tensor) -> torch.Tensor:
+    """How long a history must stay for the events that are left, whatever its span [A]: as long as the log's fastest
+    of its size would, inside the log's window, in whole steps of its gaps.
+    """
+    length_A = going.items_AT.shape[1] + 1 + going.left_A
+    share_A = going.left_A / (length_A - 1).clamp_min(1)
+    room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
+    stay_us_A = (net.least_spans_us(length_A) * share_A).long()
+    return (stay_us_A // net.step_us * net.step_us).minimum(room_us_A)
 
 
 def _left(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:

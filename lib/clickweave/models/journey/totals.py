@@ -72,7 +72,7 @@ class Totals:
                 amount_R = repeats_R
             else:
                 assert self._label is not None
-                amount_R = self._levels_V[events.codes_BC[:, self._label]] >= level
+                amount_R = self._levels_V[events.codes_BC[:, self._label]] == level
             taken.append(amount_R.long().unsqueeze(1))
         return torch.cat(taken, dim=1)
 
