@@ -18,6 +18,7 @@ from clickweave.codec.spec import ColumnSpec
 from clickweave.models.heads import ColumnUnit
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
+from clickweave.models.row_sampler import RowSampler
 from clickweave.models.sizes import Size
 
 Aids = Mapping[int, tuple[Any, ...]]  # by column index: what its own unit is told beside the state
@@ -74,6 +75,10 @@ class ColumnNet(nn.Module):
             hidden = block(hidden)
         return F.layer_norm(hidden, (self.hidden,))
 
+    def read(self, summed: torch.Tensor, index: int, embedded_BE: torch.Tensor) -> torch.Tensor:
+        """The sum with column `index` visible too [B, H]."""
+        return torch.as_tensor(summed + self.inputs[index](embedded_BE))
+
     def nll(
         self,
         batch: Batch,
@@ -111,25 +116,7 @@ class ColumnNet(nn.Module):
         top_p: float = 1.0,
     ) -> Batch:
         """New rows; `given` holds codes of columns that are not drawn (their positions are)."""
-        known, told = dict(given or {}), aids or {}
-        codes_BC = torch.zeros(rows, len(self.units), dtype=torch.long)
-        positions_BP = torch.zeros(rows, sum(place is not None for place in self.place_of))
-        summed = self.started(context_BX)
-        for index in [*sorted(known), *[i for i in range(len(self.units)) if i not in known]]:
-            unit, aid = self.units[index], told.get(index, ())
-            hidden = self.hidden_of(summed, index)
-            if index in known:
-                codes_B, positions_B = known[index], None
-                if unit.places is not None:
-                    positions_B = unit.places.draw(hidden, codes_B, rng)
-            else:
-                codes_B, positions_B = unit.draw(hidden, rows, rng, temperature, top_p, *aid)
-            codes_BC[:, index] = codes_B
-            place = self.place_of[index]
-            if place is not None and positions_B is not None:
-                positions_BP[:, place] = positions_B
-            summed = summed + self.inputs[index](unit.embed(codes_B, positions_B, *aid))
-        return Batch(codes_BC, positions_BP)
+        return RowSampler(self, rows, rng, given or {}, aids or {}, temperature, top_p)(context_BX)
 
     def _dropped(self, numbers: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Dropout with noise from `rng` (Srivastava et al. 2014); none outside training."""

@@ -20,6 +20,7 @@ from clickweave.models.wide_softmax import linear_cross_entropy
 BIN_PARTS = 32  # equal parts of a bin; inside a part positions are uniform
 STRETCHES = 8  # overlapping stretches of the bins of a column
 BIN_OWN = 0.3  # how large a bin's own numbers are at first, against those of its stretch
+CHUNK = 1 << 19  # scores that are held at once: 2 MiB
 Drawn = tuple[torch.Tensor, torch.Tensor | None]
 
 
@@ -64,10 +65,11 @@ class DirectCodes(nn.Module):
         """-log p(code) of each row [B], in nats."""
         return F.cross_entropy(torch.addmm(self.bias_V, query_BE, self.weights_VE().T), codes_B, reduction="none")
 
-    def logits(self, query_BE: torch.Tensor) -> torch.Tensor:
-        """Scores of all codes [B, V]; -inf where a code has no training rows."""
-        logits_BV = torch.addmm(self.bias_V, query_BE, self.weights_VE().T)
-        return logits_BV.masked_fill(self.get_buffer("unseen_V"), -math.inf)
+    def logits(self, query_BE: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        """Scores of all codes [B, V], over the temperature; -inf where a code has no training rows."""
+        bias_V = self.bias_V.masked_fill(self.get_buffer("unseen_V"), -math.inf)
+        over = 1 / temperature
+        return torch.addmm(bias_V, query_BE, self.weights_VE().T, beta=over, alpha=over)
 
     def draw(
         self, query_BE: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float
@@ -78,7 +80,10 @@ class DirectCodes(nn.Module):
         uniforms_B = torch.rand(rows, generator=rng)
         if len(query_BE) == 1:
             uniforms_B = (torch.randperm(rows, generator=rng) + uniforms_B) / rows
-        return draw_categories(self.logits(query_BE) / temperature, uniforms_B, top_p)
+            return draw_categories(self.logits(query_BE, temperature), uniforms_B, top_p)
+        chunk = max(1, CHUNK // len(self.bias_V))
+        chunks = zip(query_BE.split(chunk), uniforms_B.split(chunk), strict=True)
+        return torch.cat([draw_categories(self.logits(query, temperature), part, top_p) for query, part in chunks])
 
 
 def _nearness(column: ColumnSpec) -> torch.Tensor:

@@ -12,6 +12,9 @@ from torch import nn
 from clickweave.codec.spec import FIRST_BIN, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, ColumnSpec
 from clickweave.errors import ContractError
 
+ONE_SUM = 128  # categories up to which one cumulative sum costs less than two levels
+STRETCH = 32  # categories of a stretch, the second level
+
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -74,11 +77,28 @@ def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: fl
         sorted_BN, places_BN = mass_BN.sort(dim=1, descending=True)
         beyond_BN = sorted_BN.cumsum(dim=1) - sorted_BN >= top_p
         mass_BN = mass_BN.scatter(1, places_BN, sorted_BN.masked_fill(beyond_BN, 0.0))
-    cumulative_BN = mass_BN.cumsum(dim=1)
-    last_B = mass_BN.shape[1] - 1 - (mass_BN > 0).flip(1).to(torch.int8).argmax(dim=1)
-    targets_B = uniforms_B * cumulative_BN[:, -1]
     if len(mass_BN) == 1:
-        drawn_B = torch.searchsorted(cumulative_BN[0], targets_B, right=True)
-    else:
-        drawn_B = torch.searchsorted(cumulative_BN, targets_B.unsqueeze(1), right=True).squeeze(1)
-    return torch.minimum(drawn_B, last_B)  # u * total may round up to total
+        return _reached(mass_BN, uniforms_B.unsqueeze(0) * mass_BN.sum())[0].squeeze(0)
+    num_categories = mass_BN.shape[1]
+    if num_categories <= ONE_SUM:
+        return _reached(mass_BN, uniforms_B.unsqueeze(1) * mass_BN.sum(1, keepdim=True))[0].squeeze(1)
+    whole = num_categories // STRETCH
+    whole_BGS = mass_BN[:, : whole * STRETCH].unflatten(1, (whole, STRETCH))
+    stretches_BG = torch.cat([whole_BGS.sum(2), mass_BN[:, whole * STRETCH :].sum(1, keepdim=True)], 1)
+    stretch_B1, rest_B1 = _reached(stretches_BG, uniforms_B.unsqueeze(1) * stretches_BG.sum(1, keepdim=True))
+    places_BS = stretch_B1 * STRETCH + torch.arange(STRETCH)
+    inside_BS = mass_BN.gather(1, places_BS.clamp_max(num_categories - 1)) * (places_BS < num_categories)
+    return (stretch_B1 * STRETCH + _reached(inside_BS, rest_B1)[0]).squeeze(1)
+
+
+def _reached(mass_BN: torch.Tensor, targets_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """The first category at which the cumulative mass goes beyond each target, and what the target has beyond those
+    before it, both [B, T]. A target that rounding puts at the whole mass or beyond belongs to the last category with
+    mass.
+    """
+    cumulative_BN = mass_BN.cumsum(dim=1)
+    all_B1 = cumulative_BN[:, -1:]
+    targets_BT = torch.minimum(targets_BT, all_B1.nextafter(torch.zeros(())))
+    reached_BT = torch.searchsorted(cumulative_BN, targets_BT, right=True)
+    before_BT = cumulative_BN.gather(1, (reached_BT - 1).clamp_min(0)) * (reached_BT > 0)
+    return reached_BT, targets_BT - before_BT
