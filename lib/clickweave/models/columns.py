@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clickweave.codec.spec import ColumnSpec
+from clickweave.models.folded import Folded
 from clickweave.models.heads import ColumnUnit
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
@@ -57,6 +58,7 @@ class ColumnNet(nn.Module):
         self.inputs = modules(nn.Linear(dim, hidden) for _ in columns)
         self.context = nn.Linear(context_dim, hidden) if context_dim else None
         self.targets_CH = nn.Parameter(torch.randn(len(columns), hidden) * 0.5)
+        self.frozen: Folded | None = None
         self.trunk = modules(_Residual(hidden) for _ in range(size.depth))
 
     def positions(self, batch: Batch, index: int) -> torch.Tensor | None:
@@ -75,9 +77,25 @@ class ColumnNet(nn.Module):
             hidden = block(hidden)
         return F.layer_norm(hidden, (self.hidden,))
 
-    def read(self, summed: torch.Tensor, index: int, embedded_BE: torch.Tensor) -> torch.Tensor:
+    def read(
+        self,
+        summed_BH: torch.Tensor,
+        index: int,
+        codes_B: torch.Tensor,
+        positions_B: torch.Tensor | None,
+        aid: tuple[Any, ...] = (),
+    ) -> torch.Tensor:
         """The sum with column `index` visible too [B, H]."""
-        return torch.as_tensor(summed + self.inputs[index](embedded_BE))
+        read_BH = self.inputs[index](self.units[index].embed(codes_B, positions_B, *aid))
+        return torch.as_tensor(summed_BH + read_BH)
+
+    def freeze(self) -> None:
+        """Told that the weights do not change any more: what draws make of them is kept. The network cannot be trained
+        or saved then.
+        """
+        self.frozen = Folded(self, keep_tables=True)
+        for unit in self.units:
+            unit.freeze()
 
     def nll(
         self,
@@ -104,6 +122,7 @@ class ColumnNet(nn.Module):
             nats[index] = self.units[index].nll(hidden_BH, *values, *told.get(index, ()))
         return torch.stack(nats)
 
+    @torch.no_grad()
     def sample(
         self,
         rows: int,
@@ -131,6 +150,14 @@ class ColumnNet(nn.Module):
             return torch.zeros(1, self.hidden)
         started: torch.Tensor = self.context(context_BX)
         return started
+
+
+@torch.no_grad()
+def freeze(generator: nn.Module) -> None:
+    """Makes all `ColumnNet`s of a generator ready to draw many times."""
+    for module in list(generator.modules()):
+        if isinstance(module, ColumnNet):
+            module.freeze()
 
 
 class _Residual(nn.Module):

@@ -9,67 +9,79 @@ Legend: B rows, C columns, H hidden units, S = 2 H: a state and what the first b
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from clickweave.models.heads import BIN_PARTS, ColumnUnit, DirectCodes, part_of
+from clickweave.models.packed import Packed
+
 if TYPE_CHECKING:
     from clickweave.models.columns import ColumnNet
 
-CHUNK_ROWS = 512  # rows of a pass: what they need at once fits the cache of a core
-FOLD_ROWS = 256  # fewer rows cost less by the network as it is
+NORM_EPS = 1e-5  # torch's own of a layer norm
+TABLE_CODES = 4096  # codes of a column up to which what each adds to a state is kept: 6 MB at size small
 
 
 @dataclass(frozen=True)
-class _Block:
-    """x + down silu(lead norm(x) + lead_bias) + bias, with the norm's own numbers in `lead`."""
+class _Table:
+    """What a code, and a part of its bin or (the last row) none, adds to a state."""
 
-    lead_HH: torch.Tensor
-    lead_bias_H: torch.Tensor
-    down_HH: torch.Tensor
-    bias_H: torch.Tensor
+    codes_VS: torch.Tensor
+    parts_PS: torch.Tensor
 
 
 class Folded:
     """The three calls of a `ColumnNet` by which rows are drawn, of the weights that it has now."""
 
-    def __init__(self, net: "ColumnNet") -> None:
-        self.hidden = net.hidden
-        self.blocks = [
-            _Block(
-                block.up.weight * block.norm.weight,
-                block.up.bias + block.up.weight @ block.norm.bias,
-                _centred(block.down.weight.T).contiguous().T,
-                _centred(block.down.bias),
-            )
+    def __init__(self, net: "ColumnNet", *, keep_tables: bool = False) -> None:
+        """With `keep_tables` the columns with few codes are read without products: worth it for more than one call."""
+        self.hidden, self.units = net.hidden, net.units
+        leads = [
+            (block.up.weight * block.norm.weight, block.up.bias + block.up.weight @ block.norm.bias)
             for block in net.trunk
         ]
+        (self.first_HH, self.first_bias_H), *later = leads
+        self.leads = [Packed(*lead) for lead in later]
+        self.downs = [Packed(_centred(block.down.weight.T).T, _centred(block.down.bias)) for block in net.trunk]
         self.targets_CS = self._with_lead(net.targets_CH)
         self.inputs = [self._of_linear(layer) for layer in net.inputs]
         self.context = None if net.context is None else self._of_linear(net.context)
+        self.tables = [self._table(net, index) if keep_tables else None for index in range(len(net.units))]
 
     def started(self, context_BX: torch.Tensor | None) -> torch.Tensor:
         """The state before any column: [B, S], or [1, S] without a context."""
         if self.context is None or context_BX is None:
             return torch.zeros(1, 2 * self.hidden)
-        weight_SX, bias_S = self.context
-        return F.linear(context_BX, weight_SX, bias_S)
+        return torch.as_tensor(self.context(context_BX))
 
-    def read(self, state_BS: torch.Tensor, index: int, embedded_BE: torch.Tensor) -> torch.Tensor:
-        """The state with column `index` visible [B, S], in place."""
-        weight_SE, bias_S = self.inputs[index]
-        return state_BS.addmm_(embedded_BE, weight_SE.T).add_(bias_S)
+    def read(
+        self,
+        state_BS: torch.Tensor,
+        index: int,
+        codes_B: torch.Tensor,
+        positions_B: torch.Tensor | None,
+        aid: tuple[Any, ...] = (),
+    ) -> torch.Tensor:
+        """The state with column `index` visible [B, S]."""
+        unit, table = self.units[index], self.tables[index]
+        if table is None:
+            return self.inputs[index].added(unit.embed(codes_B, positions_B, *aid), state_BS)
+        state_BS = table.codes_VS.index_select(0, codes_B).add_(state_BS)
+        if unit.places is None or positions_B is None:
+            return state_BS
+        part_B = torch.where(unit.places.has_width(codes_B), part_of(positions_B), BIN_PARTS)
+        return state_BS.add_(table.parts_PS.index_select(0, part_B))
 
     def hidden_of(self, state_BS: torch.Tensor, index: int) -> torch.Tensor:
         """What column `index` is predicted from [B, H]."""
         state_BH, lead_BH = (state_BS + self.targets_CS[index]).split(self.hidden, 1)
-        for number, block in enumerate(self.blocks):
-            if number > 0:
-                lead_BH = state_BH @ block.lead_HH.T
-            inside_BH = F.silu(torch.addcmul(block.lead_bias_H, lead_BH, self._rate(state_BH)), inplace=True)
-            state_BH = torch.addmm(state_BH, inside_BH, block.down_HH.T).add_(block.bias_H)
+        inside_BH = F.silu(torch.addcmul(self.first_bias_H, lead_BH, self._rate(state_BH)), inplace=True)
+        state_BH = self.downs[0].added(inside_BH, state_BH)
+        for lead, down in zip(self.leads, self.downs[1:], strict=True):
+            state_BH = down.added(lead.silu(state_BH * self._rate(state_BH)), state_BH)
         return state_BH.mul_(self._rate(state_BH))
 
     def _rate(self, state_BH: torch.Tensor) -> torch.Tensor:
@@ -77,17 +89,27 @@ class Folded:
         variance_B1 = torch.linalg.vector_norm(state_BH, dim=1, keepdim=True).square_().div_(self.hidden)
         return variance_B1.add_(NORM_EPS).rsqrt_()
 
-    def _of_linear(self, layer: nn.Linear) -> tuple[torch.Tensor, torch.Tensor]:
-        """Weight [S, E] and bias [S] of what a linear layer adds to a state."""
-        return self._with_lead(layer.weight.T).T.contiguous(), self._with_lead(layer.bias)
+    def _of_linear(self, layer: nn.Linear) -> Packed:
+        """What a linear layer adds to a state."""
+        return Packed(self._with_lead(layer.weight.T).T, self._with_lead(layer.bias))
+
+    def _table(self, net: "ColumnNet", index: int) -> _Table | None:
+        unit, layer = net.units[index], net.inputs[index]
+        if not isinstance(unit.codes, DirectCodes) or type(unit) is not ColumnUnit:
+            return None
+        numbers_VE = unit.codes.weights_VE()
+        if len(numbers_VE) > TABLE_CODES:
+            return None
+        parts_PE = torch.zeros(0, numbers_VE.shape[1]) if unit.places is None else unit.places.table.weight
+        none_1S = torch.zeros(1, 2 * self.hidden)
+        return _Table(
+            self._with_lead(layer(numbers_VE)), torch.cat([self._with_lead(parts_PE @ layer.weight.T), none_1S])
+        )
 
     def _with_lead(self, added: torch.Tensor) -> torch.Tensor:
         """[..., H] -> [..., S]."""
         centred = _centred(added)
-        return torch.cat([centred, centred @ self.blocks[0].lead_HH.T], -1)
-
-
-NORM_EPS = 1e-5  # torch's own of a layer norm
+        return torch.cat([centred, centred @ self.first_HH.T], -1)
 
 
 def _centred(added: torch.Tensor) -> torch.Tensor:

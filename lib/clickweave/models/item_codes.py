@@ -199,10 +199,16 @@ class ItemCodes(nn.Module):
         inside_BL = places_BL < starts.index_select(0, page_B + 1).unsqueeze(1)
         places_R = places_BL.flatten().clamp_max(len(ranked) - 1)
         members_BL = ranked.index_select(0, places_R).view(places_BL.shape).long()
-        fit_BL = torch.bmm(self.keys(members_BL), self.to_vector(query_BE).unsqueeze(2)).squeeze(2)
-        own_BL = torch.bmm(self._own(members_BL), query_BE.unsqueeze(2)).squeeze(2)
-        scores_BL = fit_BL + own_BL + self.get_buffer("log_mass_V")[members_BL]
+        fit_BL = _products(self.to_vector(query_BE), self.keys(members_BL))
+        own_BL = _products(query_BE, self._own(members_BL))
+        log_mass_BL = self.get_buffer("log_mass_V").index_select(0, members_BL.flatten()).view(members_BL.shape)
+        scores_BL = fit_BL + own_BL + log_mass_BL
         return scores_BL.masked_fill(~inside_BL, -math.inf), members_BL
+
+
+def _products(left_BE: torch.Tensor, right_BLE: torch.Tensor) -> torch.Tensor:
+    """Each row's numbers times those of each of its candidates [B, L]; far faster than bmm of the transposed."""
+    return torch.matmul(left_BE.unsqueeze(1), right_BLE.transpose(1, 2)).squeeze(1)
 
 
 def _table(tables: Mapping[str, np.ndarray], name: str, num_codes: int) -> np.ndarray:

@@ -77,28 +77,37 @@ def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: fl
         sorted_BN, places_BN = mass_BN.sort(dim=1, descending=True)
         beyond_BN = sorted_BN.cumsum(dim=1) - sorted_BN >= top_p
         mass_BN = mass_BN.scatter(1, places_BN, sorted_BN.masked_fill(beyond_BN, 0.0))
-    if len(mass_BN) == 1:
-        return _reached(mass_BN, uniforms_B.unsqueeze(0) * mass_BN.sum())[0].squeeze(0)
+    if 1 < len(mass_BN) and ONE_SUM < mass_BN.shape[1]:
+        return _drawn_by_stretch(mass_BN, uniforms_B)
+    cumulative_BN = mass_BN.cumsum(dim=1)
+    targets_B = uniforms_B * cumulative_BN[:, -1]
+    return _reached(cumulative_BN, targets_B)
+
+
+def _drawn_by_stretch(mass_BN: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
+    """One category per row [B] by two levels: a stretch of categories, then one of the stretch. Sums of stretches cost
+    a tenth of a cumulative sum of all.
+    """
     num_categories = mass_BN.shape[1]
-    if num_categories <= ONE_SUM:
-        return _reached(mass_BN, uniforms_B.unsqueeze(1) * mass_BN.sum(1, keepdim=True))[0].squeeze(1)
     whole = num_categories // STRETCH
     whole_BGS = mass_BN[:, : whole * STRETCH].unflatten(1, (whole, STRETCH))
     stretches_BG = torch.cat([whole_BGS.sum(2), mass_BN[:, whole * STRETCH :].sum(1, keepdim=True)], 1)
-    stretch_B1, rest_B1 = _reached(stretches_BG, uniforms_B.unsqueeze(1) * stretches_BG.sum(1, keepdim=True))
-    places_BS = stretch_B1 * STRETCH + torch.arange(STRETCH)
+    cumulative_BG = stretches_BG.cumsum(dim=1)
+    targets_B = uniforms_B * cumulative_BG[:, -1]
+    stretch_B = _reached(cumulative_BG, targets_B)
+    before_B = cumulative_BG.gather(1, (stretch_B - 1).clamp_min(0).unsqueeze(1)).squeeze(1) * (stretch_B > 0)
+    places_BS = (stretch_B * STRETCH).unsqueeze(1) + torch.arange(STRETCH)
     inside_BS = mass_BN.gather(1, places_BS.clamp_max(num_categories - 1)) * (places_BS < num_categories)
-    return (stretch_B1 * STRETCH + _reached(inside_BS, rest_B1)[0]).squeeze(1)
+    return stretch_B * STRETCH + _reached(inside_BS.cumsum(dim=1), targets_B - before_B)
 
 
-def _reached(mass_BN: torch.Tensor, targets_BT: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """The first category at which the cumulative mass goes beyond each target, and what the target has beyond those
-    before it, both [B, T]. A target that rounding puts at the whole mass or beyond belongs to the last category with
-    mass.
+def _reached(cumulative_BN: torch.Tensor, targets_B: torch.Tensor) -> torch.Tensor:
+    """The first category whose cumulative mass is beyond the target [B]; cumulative sums of one row stand for all.
+
+    It has mass, since the sum rises there. A target that rounding puts at the whole mass comes just below it.
     """
-    cumulative_BN = mass_BN.cumsum(dim=1)
-    all_B1 = cumulative_BN[:, -1:]
-    targets_BT = torch.minimum(targets_BT, all_B1.nextafter(torch.zeros(())))
-    reached_BT = torch.searchsorted(cumulative_BN, targets_BT, right=True)
-    before_BT = cumulative_BN.gather(1, (reached_BT - 1).clamp_min(0)) * (reached_BT > 0)
-    return reached_BT, targets_BT - before_BT
+    below_B = cumulative_BN[:, -1].nextafter(torch.zeros(()))
+    targets_B = torch.minimum(targets_B, below_B)
+    if len(cumulative_BN) == 1:
+        return torch.searchsorted(cumulative_BN[0], targets_B, right=True)
+    return torch.searchsorted(cumulative_BN, targets_B.unsqueeze(1), right=True).squeeze(1)

@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from clickweave.models.folded import CHUNK_ROWS, FOLD_ROWS, Folded
+from clickweave.models.folded import Folded
+from clickweave.models.packed import CHUNK_ROWS
 from clickweave.models.protocol import Batch
 
 if TYPE_CHECKING:
     from clickweave.models.columns import Aids, ColumnNet
+
+FOLD_ROWS = 512  # fewer rows cost less by the network as it is
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class RowSampler:
     ) -> None:
         self.net, self.rows, self.rng, self.given, self.aids = net, rows, rng, given, aids
         self.temperature, self.top_p = temperature, top_p
-        self.passes = Folded(net) if rows >= FOLD_ROWS else net
+        self.passes = net.frozen or (Folded(net) if rows >= FOLD_ROWS else net)
         self.order = [*sorted(given), *[index for index in range(len(net.units)) if index not in given]]
         self.codes_BC = torch.zeros(rows, len(net.units), dtype=torch.long)
         self.positions_BP = torch.zeros(rows, sum(place is not None for place in net.place_of))
@@ -72,8 +75,8 @@ class RowSampler:
             pairs_G, next_B = torch.unique(group_B * num_codes + self.codes_BC[:, index], return_inverse=True)
             if 2 * len(pairs_G) > self.rows or done == len(self.order):
                 break
-            embedded_GE = unit.embed(pairs_G % num_codes, None)
-            state_GS, group_B = self.passes.read(state_GS[pairs_G // num_codes], index, embedded_GE), next_B
+            before_GS = state_GS.index_select(0, pairs_G // num_codes)
+            state_GS, group_B = self.passes.read(before_GS, index, pairs_G % num_codes, None), next_B
         return _Shared(done, state_GS, group_B)
 
     def _finish(self, shared: _Shared, part: slice) -> None:
@@ -82,7 +85,8 @@ class RowSampler:
         own_B = torch.arange(len(state_BS))
         for before, index in list(pairwise([None, *self.order]))[shared.done :]:
             if before is not None:
-                state_BS = self.passes.read(state_BS, before, self._embedded(before, part))
+                aid = self.aids.get(before, ())
+                state_BS = self.passes.read(state_BS, before, *self._values(before, part), aid)
             self._column(index, state_BS, own_B, part)
 
     def _column(self, index: int, state_GS: torch.Tensor, group_B: torch.Tensor, part: slice) -> None:
@@ -105,7 +109,6 @@ class RowSampler:
         if place is not None and positions_B is not None:
             self.positions_BP[part, place] = positions_B
 
-    def _embedded(self, index: int, part: slice) -> torch.Tensor:
+    def _values(self, index: int, part: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
         place = self.net.place_of[index]
-        positions_B = None if place is None else self.positions_BP[part, place]
-        return self.net.units[index].embed(self.codes_BC[part, index], positions_B, *self.aids.get(index, ()))
+        return self.codes_BC[part, index], None if place is None else self.positions_BP[part, place]
