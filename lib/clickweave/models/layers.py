@@ -77,7 +77,7 @@ def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: fl
         sorted_BN, places_BN = mass_BN.sort(dim=1, descending=True)
         beyond_BN = sorted_BN.cumsum(dim=1) - sorted_BN >= top_p
         mass_BN = mass_BN.scatter(1, places_BN, sorted_BN.masked_fill(beyond_BN, 0.0))
-    if 1 < len(mass_BN) and ONE_SUM < mass_BN.shape[1]:
+    if len(mass_BN) > 1 and mass_BN.shape[1] > ONE_SUM:
         return _drawn_by_stretch(mass_BN, uniforms_B)
     cumulative_BN = mass_BN.cumsum(dim=1)
     targets_B = uniforms_B * cumulative_BN[:, -1]

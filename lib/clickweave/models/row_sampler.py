@@ -2,15 +2,13 @@
 
 Rows whose codes so far are the same share one state, as long as that saves passes: the first column costs one pass,
 the next as many as the first has drawn codes. From then on a chunk of rows at a time goes through all other columns, so
-that what a pass touches stays in the cache of a core. The chunk is a constant: rows are a function of their number and
-the seed.
+that what a pass touches stays in the cache of a core. The chunk is a constant, and part of what a seed means.
 
 Legend: B rows, C columns, P columns with a position, S numbers of a state, G states that rows share.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,6 +54,8 @@ class RowSampler:
 
     def __call__(self, context_BX: torch.Tensor | None) -> Batch:
         """All rows; see `ColumnNet.sample`."""
+        if self.rows == 0:
+            return Batch(self.codes_BC, self.positions_BP)
         state = self.passes.started(context_BX)
         shared = _Shared(0, state, torch.arange(self.rows)) if len(state) > 1 else self._share(state)
         chunk = self.rows if self.aids else CHUNK_ROWS  # an aid is of all rows
@@ -71,7 +71,7 @@ class RowSampler:
             unit = self.net.units[index]
             if unit.places is not None or index in self.aids:
                 break
-            num_codes = int(self.codes_BC[:, index].max()) + 1 if self.rows else 1
+            num_codes = int(self.codes_BC[:, index].max()) + 1
             pairs_G, next_B = torch.unique(group_B * num_codes + self.codes_BC[:, index], return_inverse=True)
             if 2 * len(pairs_G) > self.rows or done == len(self.order):
                 break
@@ -83,31 +83,33 @@ class RowSampler:
         """The other columns of some rows."""
         state_BS = shared.state_GS.index_select(0, shared.group_B[part])
         own_B = torch.arange(len(state_BS))
-        for before, index in list(pairwise([None, *self.order]))[shared.done :]:
-            if before is not None:
-                aid = self.aids.get(before, ())
-                state_BS = self.passes.read(state_BS, before, *self._values(before, part), aid)
-            self._column(index, state_BS, own_B, part)
+        for number in range(shared.done, len(self.order)):
+            if number > 0:
+                before = self.order[number - 1]
+                state_BS = self.passes.read(state_BS, before, *self._values(before, part), self.aids.get(before, ()))
+            self._column(self.order[number], state_BS, own_B, part)
 
     def _column(self, index: int, state_GS: torch.Tensor, group_B: torch.Tensor, part: slice) -> None:
         """One column of some rows, drawn or as given; its position is drawn either way."""
         unit, known = self.net.units[index], self.given.get(index)
-        if known is not None:
-            self.codes_BC[part, index] = known[part]
-            if unit.places is None:
-                return
-        hidden = self.passes.hidden_of(state_GS, index)
-        if 1 < len(hidden) < len(group_B):
-            hidden = hidden.index_select(0, group_B)
         if known is None:
-            wanted = len(group_B), self.rng, self.temperature, self.top_p
-            codes_B, positions_B = unit.draw(hidden, *wanted, *self.aids.get(index, ()))
-            self.codes_BC[part, index] = codes_B
+            hidden, rows = self._hidden(index, state_GS, group_B), len(group_B)
+            codes_B, positions_B = unit.draw(
+                hidden, rows, self.rng, self.temperature, self.top_p, *self.aids.get(index, ())
+            )
         else:
-            positions_B = unit.places.draw(hidden, known[part], self.rng)
+            codes_B, positions_B = known[part], None
+            if unit.places is not None:
+                positions_B = unit.places.draw(self._hidden(index, state_GS, group_B), codes_B, self.rng)
+        self.codes_BC[part, index] = codes_B
         place = self.net.place_of[index]
         if place is not None and positions_B is not None:
             self.positions_BP[part, place] = positions_B
+
+    def _hidden(self, index: int, state_GS: torch.Tensor, group_B: torch.Tensor) -> torch.Tensor:
+        """What the column is predicted from [B, H], or [1, H] where that is the same for all rows."""
+        hidden_GH = self.passes.hidden_of(state_GS, index)
+        return hidden_GH.index_select(0, group_B) if 1 < len(hidden_GH) < len(group_B) else hidden_GH
 
     def _values(self, index: int, part: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
         place = self.net.place_of[index]

@@ -95,7 +95,7 @@ def test_what_a_public_generator_is_given_comes_back_as_it_was():
 def test_a_made_up_codec_has_a_path_of_digits_for_every_code(tmp_path, num_items):
     from safetensors.numpy import load
 
-    write_codec(tmp_path, num_items)
+    write_codec(tmp_path, num_items, num_items)
     codec = CodecSpec.from_json((tmp_path / "codec.json").read_text())
     tables = load((tmp_path / "tables.safetensors").read_bytes())
     assert len(codec.columns) == 11
