@@ -16,7 +16,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clickweave.models.heads import BIN_PARTS, ColumnUnit, DirectCodes, part_of
-from clickweave.models.packed import Packed
+from clickweave.models.packed import CHUNK_ROWS, Packed
 
 if TYPE_CHECKING:
     from clickweave.models.columns import ColumnNet
@@ -65,24 +65,31 @@ class Folded:
         positions_B: torch.Tensor | None,
         aid: tuple[Any, ...] = (),
     ) -> torch.Tensor:
-        """The state with column `index` visible [B, S]."""
+        """The state with column `index` visible [B, S], in place."""
         unit, table = self.units[index], self.tables[index]
         if table is None:
-            return self.inputs[index].added(unit.embed(codes_B, positions_B, *aid), state_BS)
-        state_BS = table.codes_VS.index_select(0, codes_B).add_(state_BS)
+            return state_BS.add_(self.inputs[index](unit.embed(codes_B, positions_B, *aid)))
+        state_BS.add_(table.codes_VS.index_select(0, codes_B))
         if unit.places is None or positions_B is None:
             return state_BS
         part_B = torch.where(unit.places.has_width(codes_B), part_of(positions_B), BIN_PARTS)
         return state_BS.add_(table.parts_PS.index_select(0, part_B))
 
     def hidden_of(self, state_BS: torch.Tensor, index: int) -> torch.Tensor:
-        """What column `index` is predicted from [B, H]."""
-        state_BH, lead_BH = (state_BS + self.targets_CS[index]).split(self.hidden, 1)
+        """What column `index` is predicted from [B, H]; some rows at a time, so that a pass stays in the cache."""
+        hidden_BH = torch.empty(len(state_BS), self.hidden)
+        for state, hidden in zip(state_BS.split(CHUNK_ROWS), hidden_BH.split(CHUNK_ROWS), strict=True):
+            self._pass(state + self.targets_CS[index], hidden)
+        return hidden_BH
+
+    def _pass(self, state_BS: torch.Tensor, out_BH: torch.Tensor) -> None:
+        """The trunk, into `out_BH`."""
+        state_BH, lead_BH = state_BS.split(self.hidden, 1)
         inside_BH = F.silu(torch.addcmul(self.first_bias_H, lead_BH, self._rate(state_BH)), inplace=True)
         state_BH = self.downs[0].added(inside_BH, state_BH)
         for lead, down in zip(self.leads, self.downs[1:], strict=True):
             state_BH = down.added(lead.silu(state_BH * self._rate(state_BH)), state_BH)
-        return state_BH.mul_(self._rate(state_BH))
+        torch.mul(state_BH, self._rate(state_BH), out=out_BH)
 
     def _rate(self, state_BH: torch.Tensor) -> torch.Tensor:
         """What a layer norm multiplies a centred state by [B, 1]."""

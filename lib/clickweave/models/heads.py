@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from clickweave.codec.spec import BINS, FIRST_BIN, ColumnSpec
 from clickweave.models.item_codes import ItemCodes
-from clickweave.models.layers import code_counts, code_has_width, draw_categories
+from clickweave.models.layers import code_counts, code_has_width, draw_categories, tempered
 from clickweave.models.packed import Packed, pack_linears
 from clickweave.models.wide_softmax import linear_cross_entropy
 
@@ -70,8 +70,7 @@ class DirectCodes(nn.Module):
     def logits(self, query_BE: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
         """Scores of all codes [B, V], over the temperature; -inf where a code has no training rows."""
         if self.frozen is not None:
-            logits_BV = torch.as_tensor(self.frozen(query_BE))
-            return logits_BV if temperature == 1 else logits_BV.div_(temperature)
+            return tempered(torch.as_tensor(self.frozen(query_BE)), temperature)
         over = 1 / temperature
         return torch.addmm(self._seen_bias_V(), query_BE, self.weights_VE().T, beta=over, alpha=over)
 

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from clickweave.codec.spec import DIGIT_VALUES, ColumnSpec
 from clickweave.errors import ContractError
-from clickweave.models.layers import code_counts, draw_categories, modules
+from clickweave.models.layers import code_counts, draw_categories, modules, tempered
 
 PAGE = 64  # values that compete by context at the last step
 WIDTHS = (1, 4, 16, PAGE)  # pages are padded to the next of these; one value is drawn without scores
@@ -141,7 +141,7 @@ class ItemCodes(nn.Module):
         """`rows` codes; a query of one row stands for all of them."""
         path_B = torch.zeros(len(query_BE), dtype=torch.long)
         for level in range(len(self.tables)):
-            logits_BD = self.digit_logits(level, query_BE, path_B) / temperature
+            logits_BD = tempered(self.digit_logits(level, query_BE, path_B), temperature)
             digit_B = draw_categories(logits_BD, torch.rand(rows, generator=rng), top_p)
             query_BE = query_BE + self.tables[level](digit_B)
             path_B = self.next_path(level, path_B, digit_B)
@@ -161,7 +161,7 @@ class ItemCodes(nn.Module):
             wanted = ((length_B > shorter) & (length_B <= width)).nonzero().squeeze(1)
             for some in wanted.split(PAGES // width):
                 scores_BL, _ = self._page_scores(query_BE.index_select(0, some), page_B.index_select(0, some), width)
-                place_B[some] = draw_categories(scores_BL / temperature, uniforms_B[some], top_p)
+                place_B[some] = draw_categories(tempered(scores_BL, temperature), uniforms_B[some], top_p)
         return self.get_buffer("ranked_R").index_select(0, start_B + place_B).long()
 
     def digits(self, codes_B: torch.Tensor) -> torch.Tensor:

@@ -65,6 +65,11 @@ def column_order(num_columns: int, random_share: float, rng: torch.Generator) ->
     return range(num_columns)
 
 
+def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Logits over the temperature."""
+    return logits if temperature == 1 else logits / temperature
+
+
 def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: float = 1.0) -> torch.Tensor:
     """One category per row by the inverse of its cumulative distribution; uniforms in [0, 1).
 

@@ -1,10 +1,9 @@
-"""Drawing rows from a `ColumnNet`: column by column, what rows have in common once, the rest in chunks of rows.
+"""Drawing rows from a `ColumnNet`, column by column; what rows have in common is computed once.
 
 Rows whose codes so far are the same share one state, as long as that saves passes: the first column costs one pass,
-the next as many as the first has drawn codes. From then on a chunk of rows at a time goes through all other columns, so
-that what a pass touches stays in the cache of a core. The chunk is a constant, and part of what a seed means.
+the next as many as the first has drawn codes.
 
-Legend: B rows, C columns, P columns with a position, S numbers of a state, G states that rows share.
+Legend: B rows, C columns, P columns with a position, X numbers of the context, S numbers of a state, G states.
 """
 
 from collections.abc import Mapping
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from clickweave.models.folded import Folded
-from clickweave.models.packed import CHUNK_ROWS
 from clickweave.models.protocol import Batch
 
 if TYPE_CHECKING:
@@ -24,12 +22,15 @@ FOLD_ROWS = 512  # fewer rows cost less by the network as it is
 
 
 @dataclass(frozen=True)
-class _Shared:
-    """Rows after their first columns: `state_GS[group_B]` is what each has before it reads the last of them."""
+class _States:
+    """The state of each row: its own, or `state_GS[group_B]`."""
 
-    done: int
     state_GS: torch.Tensor
-    group_B: torch.Tensor
+    group_B: torch.Tensor | None
+
+    def by_row(self, numbers: torch.Tensor) -> torch.Tensor:
+        """Numbers of each state as those of each row."""
+        return numbers if self.group_B is None else numbers.index_select(0, self.group_B)
 
 
 class RowSampler:
@@ -56,61 +57,42 @@ class RowSampler:
         """All rows; see `ColumnNet.sample`."""
         if self.rows == 0:
             return Batch(self.codes_BC, self.positions_BP)
-        state = self.passes.started(context_BX)
-        shared = _Shared(0, state, torch.arange(self.rows)) if len(state) > 1 else self._share(state)
-        chunk = self.rows if self.aids else CHUNK_ROWS  # an aid is of all rows
-        for start in range(0, self.rows, chunk):
-            self._finish(shared, slice(start, start + chunk))
+        state_GS = self.passes.started(context_BX)
+        states = _States(state_GS, torch.zeros(self.rows, dtype=torch.long) if len(state_GS) == 1 else None)
+        for number, index in enumerate(self.order):
+            if number > 0:
+                states = self._read(self.order[number - 1], states)
+            self._column(index, states)
         return Batch(self.codes_BC, self.positions_BP)
 
-    def _share(self, state_GS: torch.Tensor) -> _Shared:
-        """The first column of all rows, and those after it while two rows or more share a state on average."""
-        group_B = torch.zeros(self.rows, dtype=torch.long)
-        for done, index in enumerate(self.order, start=1):
-            self._column(index, state_GS, group_B, slice(0, self.rows))
-            unit = self.net.units[index]
-            if unit.places is not None or index in self.aids:
-                break
-            num_codes = int(self.codes_BC[:, index].max()) + 1
-            pairs_G, next_B = torch.unique(group_B * num_codes + self.codes_BC[:, index], return_inverse=True)
-            if 2 * len(pairs_G) > self.rows or done == len(self.order):
-                break
-            before_GS = state_GS.index_select(0, pairs_G // num_codes)
-            state_GS, group_B = self.passes.read(before_GS, index, pairs_G % num_codes, None), next_B
-        return _Shared(done, state_GS, group_B)
-
-    def _finish(self, shared: _Shared, part: slice) -> None:
-        """The other columns of some rows."""
-        state_BS = shared.state_GS.index_select(0, shared.group_B[part])
-        own_B = torch.arange(len(state_BS))
-        for number in range(shared.done, len(self.order)):
-            if number > 0:
-                before = self.order[number - 1]
-                state_BS = self.passes.read(state_BS, before, *self._values(before, part), self.aids.get(before, ()))
-            self._column(self.order[number], state_BS, own_B, part)
-
-    def _column(self, index: int, state_GS: torch.Tensor, group_B: torch.Tensor, part: slice) -> None:
-        """One column of some rows, drawn or as given; its position is drawn either way."""
+    def _column(self, index: int, states: _States) -> None:
+        """One column of all rows, drawn or as given; its position is drawn either way."""
         unit, known = self.net.units[index], self.given.get(index)
         if known is None:
-            hidden, rows = self._hidden(index, state_GS, group_B), len(group_B)
-            codes_B, positions_B = unit.draw(
-                hidden, rows, self.rng, self.temperature, self.top_p, *self.aids.get(index, ())
-            )
+            wanted = self.rows, self.rng, self.temperature, self.top_p
+            codes_B, positions_B = unit.draw(self._hidden(index, states), *wanted, *self.aids.get(index, ()))
         else:
-            codes_B, positions_B = known[part], None
+            codes_B, positions_B = known, None
             if unit.places is not None:
-                positions_B = unit.places.draw(self._hidden(index, state_GS, group_B), codes_B, self.rng)
-        self.codes_BC[part, index] = codes_B
+                positions_B = unit.places.draw(self._hidden(index, states), codes_B, self.rng)
+        self.codes_BC[:, index] = codes_B
         place = self.net.place_of[index]
         if place is not None and positions_B is not None:
-            self.positions_BP[part, place] = positions_B
+            self.positions_BP[:, place] = positions_B
 
-    def _hidden(self, index: int, state_GS: torch.Tensor, group_B: torch.Tensor) -> torch.Tensor:
+    def _hidden(self, index: int, states: _States) -> torch.Tensor:
         """What the column is predicted from [B, H], or [1, H] where that is the same for all rows."""
-        hidden_GH = self.passes.hidden_of(state_GS, index)
-        return hidden_GH.index_select(0, group_B) if 1 < len(hidden_GH) < len(group_B) else hidden_GH
+        hidden_GH = self.passes.hidden_of(states.state_GS, index)
+        return hidden_GH if len(hidden_GH) == 1 else states.by_row(hidden_GH)
 
-    def _values(self, index: int, part: slice) -> tuple[torch.Tensor, torch.Tensor | None]:
-        place = self.net.place_of[index]
-        return self.codes_BC[part, index], None if place is None else self.positions_BP[part, place]
+    def _read(self, index: int, states: _States) -> _States:
+        """The states with column `index` visible; shared ones as long as there are two rows or more to each."""
+        codes_B, place, aid = self.codes_BC[:, index], self.net.place_of[index], self.aids.get(index, ())
+        if states.group_B is not None and place is None and not aid:
+            num_codes = int(codes_B.max()) + 1
+            pair_G, group_B = torch.unique(states.group_B * num_codes + codes_B, return_inverse=True)
+            if 2 * len(pair_G) <= self.rows:
+                before_GS = states.state_GS.index_select(0, pair_G // num_codes)
+                return _States(self.passes.read(before_GS, index, pair_G % num_codes, None), group_B)
+        positions_B = None if place is None else self.positions_BP[:, place]
+        return _States(self.passes.read(states.by_row(states.state_GS), index, codes_B, positions_B, aid), None)

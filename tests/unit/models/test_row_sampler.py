@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from clickweave.codec.spec import BINS, VALUES, ColumnSpec
-from clickweave.models import packed
+from clickweave.models import folded, heads, item_codes, packed
 from clickweave.models.columns import ColumnNet, freeze
 from clickweave.models.folded import Folded
 from clickweave.models.packed import CHUNK_ROWS, Packed
@@ -105,16 +105,14 @@ def test_a_folded_network_has_the_states_of_the_network(kept, context_dim, toys)
     net = fresh((*COLUMNS, PRICE, *COLUMNS), context_dim)
     rows = 50
     with torch.no_grad():
-        folded = Folded(net, keep_tables=kept)
+        ready = Folded(net, keep_tables=kept)
         context = torch.randn(rows, context_dim, generator=rng()) if context_dim else None
-        plain, state = (way.started(context).expand(rows, -1).clone() for way in (net, folded))
+        plain, state = (way.started(context).expand(rows, -1).clone() for way in (net, ready))
         for index, unit in enumerate(net.units):
-            assert torch.allclose(folded.hidden_of(state, index), net.hidden_of(plain, index), atol=2e-5)
+            assert torch.allclose(ready.hidden_of(state, index), net.hidden_of(plain, index), atol=2e-5)
             codes = torch.randint(len(unit.codes.bias_V), (rows,), generator=rng(index))
             positions = None if unit.places is None else torch.rand(rows, generator=rng(index))
-            plain, state = (
-                way.read(before, index, codes, positions) for way, before in ((net, plain), (folded, state))
-            )
+            plain, state = (way.read(before, index, codes, positions) for way, before in ((net, plain), (ready, state)))
 
 
 @pytest.mark.parametrize("packs", [packed.PACKS, False])
@@ -142,6 +140,19 @@ def test_places_inside_bins_follow_the_network_whether_frozen_or_not():
     counts = [torch.histc(positions, 32, 0, 1) / len(positions) for positions in (plain, frozen)]
     assert counts[0].max() > 1.5 / 32, "not uniform"
     assert 0.5 * (counts[0] - counts[1]).abs().sum() < 0.035
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_rows_do_not_depend_on_how_many_are_computed_at_once(frozen, toys, monkeypatch):
+    codec, _, tables = toys.law(4000, wide=True)
+    net = toys.fresh("autoregressive", codec, tables).train(False).net
+    if frozen:
+        freeze(net)
+    whole = net.sample(BLOCK, rng(1))
+    for module, name in ((folded, "CHUNK_ROWS"), (heads, "CHUNK"), (item_codes, "PAGES")):
+        monkeypatch.setattr(module, name, 704)
+    parts = net.sample(BLOCK, rng(1))
+    assert torch.equal(whole.codes_BC, parts.codes_BC) and torch.equal(whole.positions_BP, parts.positions_BP)
 
 
 def test_given_codes_stay_in_their_rows_over_chunks():
