@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from clickweave.models.columns import ColumnNet
 
 NORM_EPS = 1e-5  # torch's own of a layer norm
-TABLE_CODES = 4096  # codes of a column up to which what each adds to a state is kept: 6 MB at size small
+TABLE_NUMBERS = 1 << 21  # numbers up to which what each code of a column adds to a state is kept: 8 MiB
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class Folded:
         if not isinstance(unit.codes, DirectCodes) or type(unit) is not ColumnUnit:
             return None
         numbers_VE = unit.codes.weights_VE()
-        if len(numbers_VE) > TABLE_CODES:
+        if len(numbers_VE) * 2 * self.hidden > TABLE_NUMBERS:
             return None
         parts_PE = torch.zeros(0, numbers_VE.shape[1]) if unit.places is None else unit.places.table.weight
         none_1S = torch.zeros(1, 2 * self.hidden)

@@ -21,29 +21,30 @@ class Packed(nn.Module):
 
     def __init__(self, weight_OI: torch.Tensor, bias_O: torch.Tensor) -> None:
         super().__init__()
-        self.weight_OI, self.bias_O = weight_OI.detach().contiguous(), bias_O.detach().clone()
-        self.packed = torch.ops.mkldnn._reorder_linear_weight(self.weight_OI, CHUNK_ROWS) if PACKS else None
+        weight_OI = weight_OI.detach().contiguous()
+        self.weight = torch.ops.mkldnn._reorder_linear_weight(weight_OI, CHUNK_ROWS) if PACKS else weight_OI
+        self.bias_O = bias_O.detach().clone()
 
     def forward(self, rows_BI: torch.Tensor) -> torch.Tensor:
-        if self.packed is None:
-            return F.linear(rows_BI, self.weight_OI, self.bias_O)
+        if not self.weight.is_mkldnn:
+            return F.linear(rows_BI, self.weight, self.bias_O)
         return self._fused(rows_BI, "none")
 
     def silu(self, rows_BI: torch.Tensor) -> torch.Tensor:
         """SiLU of what the layer makes of the rows [B, O]."""
-        if self.packed is None:
-            return F.silu(F.linear(rows_BI, self.weight_OI, self.bias_O), inplace=True)
+        if not self.weight.is_mkldnn:
+            return F.silu(F.linear(rows_BI, self.weight, self.bias_O), inplace=True)
         return self._fused(rows_BI, "swish")
 
     def added(self, rows_BI: torch.Tensor, to_BO: torch.Tensor) -> torch.Tensor:
         """What the layer makes of the rows, added to `to_BO` [B, O]."""
-        if self.packed is None:
-            return torch.addmm(to_BO, rows_BI, self.weight_OI.T).add_(self.bias_O)
-        made: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(rows_BI, to_BO, self.packed, self.bias_O, "add")
+        if not self.weight.is_mkldnn:
+            return torch.addmm(to_BO, rows_BI, self.weight.T).add_(self.bias_O)
+        made: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(rows_BI, to_BO, self.weight, self.bias_O, "add")
         return made
 
     def _fused(self, rows_BI: torch.Tensor, after: str) -> torch.Tensor:
-        made: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows_BI, self.packed, self.bias_O, after, [], "")
+        made: torch.Tensor = torch.ops.mkldnn._linear_pointwise(rows_BI, self.weight, self.bias_O, after, [], "")
         return made
 
 

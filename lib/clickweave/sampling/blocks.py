@@ -103,6 +103,7 @@ def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
     if key not in _OPENED:
         _OPENED.clear()
         opened = open_bundle(bundle)
-        freeze(opened.generator)
+        if opened.codec.grain == ROW:  # of histories ever fewer go on together: few rows cost less as it is
+            freeze(opened.generator)
         _OPENED[key] = (opened, _decode(opened.codec))
     return _OPENED[key]
