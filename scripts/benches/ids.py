@@ -26,17 +26,22 @@ SAMPLE_ROWS = 4096
 NARROW = {"feature_genre": 200, "feature_year": 70, "feature_age": 60, "feature_job": 21, "feature_sex": 2, "label": 2}
 
 
-def write_codec(folder: Path, num_items: int) -> None:
-    """codec.json and tables.safetensors of a log of 11 columns with as many users as items, both by Zipf's law."""
+def write_codec(folder: Path, num_users: int, num_items: int, direct_ids: int = 0) -> None:
+    """codec.json and tables.safetensors of a log of 11 columns; users and items by Zipf's law.
+
+    Users and items get digits where there are more of them than `direct_ids`.
+    """
     rng = np.random.default_rng(num_items)
     tables: dict[str, np.ndarray] = {}
-    for name in ("entity_id", "item_id"):
-        tables |= _item_codes(name, num_items, rng)
-    digits = tables["item_id.digits"].shape[1]
-    wide = {name: _values(name, num_items, num_items, digits) for name in ("entity_id", "item_id")}
-    time_parts = [_bins("event_day", 64, num_items), _bins("event_clock", 64, num_items)]
+    wide = {}
+    for name, count in (("entity_id", num_users), ("item_id", num_items)):
+        made = {} if count <= direct_ids else _item_codes(name, count, rng)
+        num_digits = made[f"{name}.digits"].shape[1] if made else 0
+        wide[name] = _values(name, count, num_items, num_digits)
+        tables |= made
+    time_parts = [_bins("event_day", 64, num_items, "long"), _bins("event_clock", 64, num_items, "long")]
     narrow = [_values(name, count, num_items, 0) for name, count in NARROW.items()]
-    price = _bins("feature_price", 64, num_items)
+    price = _bins("feature_price", 64, num_items, "double")
     columns = (wide["entity_id"], *time_parts, wide["item_id"], *narrow[:-1], price, narrow[-1])
     codec = CodecSpec(columns, num_rows=EVENTS_PER_ITEM * num_items, fitted_on="bench")
     (folder / "codec.json").write_text(codec.to_json())
@@ -119,11 +124,11 @@ def _values(name: str, count: int, num_items: int, num_digits: int) -> ColumnSpe
     )
 
 
-def _bins(name: str, count: int, num_items: int) -> ColumnSpec:
+def _bins(name: str, count: int, num_items: int, type_: str) -> ColumnSpec:
     lows = tuple(float(number) for number in range(count))
     highs = tuple(low + 0.9 for low in lows)
     counts = (EVENTS_PER_ITEM * num_items // count,) * count
-    return ColumnSpec(name, BINS, "double", lows=lows, highs=highs, counts=counts)
+    return ColumnSpec(name, BINS, type_, lows=lows, highs=highs, counts=counts)
 
 
 def _batch(codec: CodecSpec, rows: int, number: int) -> Batch:

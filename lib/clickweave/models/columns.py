@@ -15,10 +15,14 @@ from torch import nn
 from torch.nn import functional as F
 
 from clickweave.codec.spec import ColumnSpec
+from clickweave.models.folded import Folded
 from clickweave.models.heads import ColumnUnit
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
+from clickweave.models.row_sampler import RowSampler
 from clickweave.models.sizes import Size
+
+KEPT_BYTES = 24 << 20  # below 32 MiB, the most that glibc keeps; blocks that come from the system anew cost a sixth
 
 Aids = Mapping[int, tuple[Any, ...]]  # by column index: what its own unit is told beside the state
 
@@ -56,6 +60,7 @@ class ColumnNet(nn.Module):
         self.inputs = modules(nn.Linear(dim, hidden) for _ in columns)
         self.context = nn.Linear(context_dim, hidden) if context_dim else None
         self.targets_CH = nn.Parameter(torch.randn(len(columns), hidden) * 0.5)
+        self.frozen: Folded | None = None
         self.trunk = modules(_Residual(hidden) for _ in range(size.depth))
 
     def positions(self, batch: Batch, index: int) -> torch.Tensor | None:
@@ -73,6 +78,26 @@ class ColumnNet(nn.Module):
         for block in self.trunk:
             hidden = block(hidden)
         return F.layer_norm(hidden, (self.hidden,))
+
+    def read(
+        self,
+        summed_BH: torch.Tensor,
+        index: int,
+        codes_B: torch.Tensor,
+        positions_B: torch.Tensor | None,
+        aid: tuple[Any, ...] = (),
+    ) -> torch.Tensor:
+        """The sum with column `index` visible too [B, H]."""
+        read_BH = self.inputs[index](self.units[index].embed(codes_B, positions_B, *aid))
+        return torch.as_tensor(summed_BH + read_BH)
+
+    def freeze(self) -> None:
+        """Told that the weights do not change any more: what draws make of them is kept. The network cannot be trained
+        or saved then.
+        """
+        self.frozen = Folded(self, keep_tables=True)
+        for unit in self.units:
+            unit.freeze()
 
     def nll(
         self,
@@ -99,6 +124,7 @@ class ColumnNet(nn.Module):
             nats[index] = self.units[index].nll(hidden_BH, *values, *told.get(index, ()))
         return torch.stack(nats)
 
+    @torch.no_grad()
     def sample(
         self,
         rows: int,
@@ -111,25 +137,7 @@ class ColumnNet(nn.Module):
         top_p: float = 1.0,
     ) -> Batch:
         """New rows; `given` holds codes of columns that are not drawn (their positions are)."""
-        known, told = dict(given or {}), aids or {}
-        codes_BC = torch.zeros(rows, len(self.units), dtype=torch.long)
-        positions_BP = torch.zeros(rows, sum(place is not None for place in self.place_of))
-        summed = self.started(context_BX)
-        for index in [*sorted(known), *[i for i in range(len(self.units)) if i not in known]]:
-            unit, aid = self.units[index], told.get(index, ())
-            hidden = self.hidden_of(summed, index)
-            if index in known:
-                codes_B, positions_B = known[index], None
-                if unit.places is not None:
-                    positions_B = unit.places.draw(hidden, codes_B, rng)
-            else:
-                codes_B, positions_B = unit.draw(hidden, rows, rng, temperature, top_p, *aid)
-            codes_BC[:, index] = codes_B
-            place = self.place_of[index]
-            if place is not None and positions_B is not None:
-                positions_BP[:, place] = positions_B
-            summed = summed + self.inputs[index](unit.embed(codes_B, positions_B, *aid))
-        return Batch(codes_BC, positions_BP)
+        return RowSampler(self, rows, rng, given or {}, aids or {}, temperature, top_p)(context_BX)
 
     def _dropped(self, numbers: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Dropout with noise from `rng` (Srivastava et al. 2014); none outside training."""
@@ -144,6 +152,15 @@ class ColumnNet(nn.Module):
             return torch.zeros(1, self.hidden)
         started: torch.Tensor = self.context(context_BX)
         return started
+
+
+@torch.no_grad()
+def freeze(generator: nn.Module) -> None:
+    """Makes all `ColumnNet`s of a generator, and the process, ready to draw many times."""
+    torch.empty(KEPT_BYTES, dtype=torch.uint8)  # freed at once: from then on glibc keeps freed blocks up to this size
+    for module in list(generator.modules()):
+        if isinstance(module, ColumnNet):
+            module.freeze()
 
 
 class _Residual(nn.Module):

@@ -14,12 +14,14 @@ from torch.nn import functional as F
 
 from clickweave.codec.spec import BINS, FIRST_BIN, ColumnSpec
 from clickweave.models.item_codes import ItemCodes
-from clickweave.models.layers import code_counts, code_has_width, draw_categories
+from clickweave.models.layers import code_counts, code_has_width, draw_categories, tempered
+from clickweave.models.packed import Packed, pack_linears
 from clickweave.models.wide_softmax import linear_cross_entropy
 
 BIN_PARTS = 32  # equal parts of a bin; inside a part positions are uniform
 STRETCHES = 8  # overlapping stretches of the bins of a column
 BIN_OWN = 0.3  # how large a bin's own numbers are at first, against those of its stretch
+CHUNK = 1 << 19  # scores that are held at once: 2 MiB
 Drawn = tuple[torch.Tensor, torch.Tensor | None]
 
 
@@ -34,6 +36,7 @@ class DirectCodes(nn.Module):
         counts_V = code_counts(column)
         self.register_buffer("unseen_V", counts_V == 0, persistent=False)
         self.key_dim = dim
+        self.frozen: Packed | None = None
         self.table = nn.Embedding(len(counts_V), dim)
         self.bias_V = nn.Parameter((counts_V.clamp_min(0.5) / counts_V.sum()).log().float())
         nn.init.normal_(self.table.weight, std=1 / math.sqrt(dim))
@@ -64,10 +67,19 @@ class DirectCodes(nn.Module):
         """-log p(code) of each row [B], in nats."""
         return F.cross_entropy(torch.addmm(self.bias_V, query_BE, self.weights_VE().T), codes_B, reduction="none")
 
-    def logits(self, query_BE: torch.Tensor) -> torch.Tensor:
-        """Scores of all codes [B, V]; -inf where a code has no training rows."""
-        logits_BV = torch.addmm(self.bias_V, query_BE, self.weights_VE().T)
-        return logits_BV.masked_fill(self.get_buffer("unseen_V"), -math.inf)
+    def logits(self, query_BE: torch.Tensor, temperature: float = 1.0) -> torch.Tensor:
+        """Scores of all codes [B, V], over the temperature; -inf where a code has no training rows."""
+        if self.frozen is not None:
+            return tempered(torch.as_tensor(self.frozen(query_BE)), temperature)
+        over = 1 / temperature
+        return torch.addmm(self._seen_bias_V(), query_BE, self.weights_VE().T, beta=over, alpha=over)
+
+    def freeze(self) -> None:
+        """See `ColumnNet.freeze`."""
+        self.frozen = Packed(self.weights_VE(), self._seen_bias_V())
+
+    def _seen_bias_V(self) -> torch.Tensor:
+        return self.bias_V.masked_fill(self.get_buffer("unseen_V"), -math.inf)
 
     def draw(
         self, query_BE: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float
@@ -78,7 +90,10 @@ class DirectCodes(nn.Module):
         uniforms_B = torch.rand(rows, generator=rng)
         if len(query_BE) == 1:
             uniforms_B = (torch.randperm(rows, generator=rng) + uniforms_B) / rows
-        return draw_categories(self.logits(query_BE) / temperature, uniforms_B, top_p)
+            return draw_categories(self.logits(query_BE, temperature), uniforms_B, top_p)
+        chunk = max(1, CHUNK // len(self.bias_V))
+        chunks = zip(query_BE.split(chunk), uniforms_B.split(chunk), strict=True)
+        return torch.cat([draw_categories(self.logits(query, temperature), part, top_p) for query, part in chunks])
 
 
 def _nearness(column: ColumnSpec) -> torch.Tensor:
@@ -111,9 +126,13 @@ class BinPlaces(nn.Module):
         scores_BS: torch.Tensor = self.parts(F.silu(self.from_row(hidden_BH) + self.from_code(codes_B)))
         return scores_BS
 
+    def has_width(self, codes_B: torch.Tensor) -> torch.Tensor:
+        """Whether the code is a bin with a width; nulls and spikes have none [B]."""
+        return self.get_buffer("has_width_V").index_select(0, codes_B)
+
     def width(self, codes_B: torch.Tensor) -> torch.Tensor:
-        """1.0 where the code is a bin with a width, else 0.0: nulls and spikes [B]."""
-        return self.get_buffer("has_width_V")[codes_B].float()
+        """1.0 where the code is a bin with a width, else 0.0 [B]."""
+        return self.has_width(codes_B).float()
 
     def embed(self, codes_B: torch.Tensor, positions_B: torch.Tensor) -> torch.Tensor:
         embedded: torch.Tensor = self.table(part_of(positions_B)) * self.width(codes_B).unsqueeze(1)
@@ -127,7 +146,7 @@ class BinPlaces(nn.Module):
     def draw(self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
         """Positions in [0, 1); 0 where the code has no width."""
         uniforms_2B = torch.rand(2, len(codes_B), generator=rng)
-        logits_BS = self.logits(hidden_BH.expand(len(codes_B), -1), codes_B)
+        logits_BS = self.logits(hidden_BH, codes_B)
         parts_B = draw_categories(logits_BS, uniforms_2B[0])
         return (parts_B + uniforms_2B[1]) / BIN_PARTS * self.width(codes_B)
 
@@ -144,6 +163,12 @@ class ColumnUnit(nn.Module):
         self.codes = ItemCodes(column, tables, dim) if wide else DirectCodes(column, dim)
         self.query = nn.Linear(hidden, dim)
         self.places = BinPlaces(column, hidden, dim) if column.has_position else None
+
+    def freeze(self) -> None:
+        """See `ColumnNet.freeze`."""
+        pack_linears(self)
+        if isinstance(self.codes, DirectCodes):
+            self.codes.freeze()
 
     def embed(self, codes_B: torch.Tensor, positions_B: torch.Tensor | None, *told: Any) -> torch.Tensor:
         """What the rest of the row may know of this column [B, E]."""

@@ -9,6 +9,7 @@ Legend: B rows, E numbers per code, V codes, D digits, L values of a page, X num
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -17,9 +18,11 @@ from torch.nn import functional as F
 
 from clickweave.codec.spec import DIGIT_VALUES, ColumnSpec
 from clickweave.errors import ContractError
-from clickweave.models.layers import code_counts, draw_categories, modules
+from clickweave.models.layers import code_counts, draw_categories, modules, tempered
 
 PAGE = 64  # values that compete by context at the last step
+WIDTHS = (1, 4, 16, PAGE)  # pages are padded to the next of these; one value is drawn without scores
+PAGES = 1 << 14  # values that are scored at once when drawing
 OWN = 2048  # most frequent codes that learn numbers of their own beside digits and vector
 COLD_COUNT = 0.25  # rows that a value without any counts as
 
@@ -103,15 +106,15 @@ class ItemCodes(nn.Module):
 
     def embed(self, codes_B: torch.Tensor) -> torch.Tensor:
         """Digits, vector and, for frequent values, numbers of their own: codes of any shape, E numbers for each."""
-        digits_BD = self.get_buffer("digits_VD")[codes_B].long()
-        embedded_BE = self.from_vector(self.get_buffer("vectors_VX")[codes_B].float()) + self._own(codes_B)
+        digits_BD = self.digits(codes_B)
+        embedded_BE = self.from_vector(self.keys(codes_B)) + self._own(codes_B)
         for level, table in enumerate(self.tables):
             embedded_BE = embedded_BE + table(digits_BD[..., level])
         return torch.as_tensor(embedded_BE)
 
     def keys(self, codes: torch.Tensor) -> torch.Tensor:
         """Fixed numbers by which candidates are told apart: codes of any shape, `key_dim` numbers for each."""
-        return self.get_buffer("vectors_VX")[codes].float()
+        return self.get_buffer("vectors_VX").index_select(0, codes.flatten()).float().view(*codes.shape, self.key_dim)
 
     def nll(self, query_BE: torch.Tensor, codes_B: torch.Tensor) -> torch.Tensor:
         """Mean over rows of -log p(code), in nats."""
@@ -136,10 +139,9 @@ class ItemCodes(nn.Module):
         self, query_BE: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float
     ) -> torch.Tensor:
         """`rows` codes; a query of one row stands for all of them."""
-        query_BE = query_BE.expand(rows, -1)
-        path_B = torch.zeros(rows, dtype=torch.long)
+        path_B = torch.zeros(len(query_BE), dtype=torch.long)
         for level in range(len(self.tables)):
-            logits_BD = self.digit_logits(level, query_BE, path_B) / temperature
+            logits_BD = tempered(self.digit_logits(level, query_BE, path_B), temperature)
             digit_B = draw_categories(logits_BD, torch.rand(rows, generator=rng), top_p)
             query_BE = query_BE + self.tables[level](digit_B)
             path_B = self.next_path(level, path_B, digit_B)
@@ -148,12 +150,19 @@ class ItemCodes(nn.Module):
     def draw_value(
         self, query_BE: torch.Tensor, path_B: torch.Tensor, rng: torch.Generator, temperature: float, top_p: float
     ) -> torch.Tensor:
-        """One value from the leaf of each path [B]."""
-        rows = len(path_B)
-        page_B = self._draw_page(path_B, torch.rand(rows, generator=rng))
-        scores_BL, members_BL = self._page_scores(query_BE, page_B)
-        place_B = draw_categories(scores_BL / temperature, torch.rand(rows, generator=rng), top_p)
-        return members_BL.gather(1, place_B.unsqueeze(1)).squeeze(1)
+        """One value from the leaf of each path [B]; pages are scored with others of about their size."""
+        page_B = self._draw_page(path_B, torch.rand(len(path_B), generator=rng))
+        uniforms_B = torch.rand(len(path_B), generator=rng)
+        starts = self.get_buffer("page_starts")
+        start_B = starts.index_select(0, page_B).long()
+        length_B = starts.index_select(0, page_B + 1) - start_B
+        place_B = torch.zeros_like(path_B)
+        for shorter, width in pairwise(WIDTHS):
+            wanted = ((length_B > shorter) & (length_B <= width)).nonzero().squeeze(1)
+            for some in wanted.split(PAGES // width):
+                scores_BL, _ = self._page_scores(query_BE.index_select(0, some), page_B.index_select(0, some), width)
+                place_B[some] = draw_categories(tempered(scores_BL, temperature), uniforms_B[some], top_p)
+        return self.get_buffer("ranked_R").index_select(0, start_B + place_B).long()
 
     def digits(self, codes_B: torch.Tensor) -> torch.Tensor:
         """The path of each code [B, D]."""
@@ -168,31 +177,38 @@ class ItemCodes(nn.Module):
     def digit_logits(self, level: int, query_BE: torch.Tensor, path_B: torch.Tensor) -> torch.Tensor:
         """Scores of the next digit after each path [B, 256]."""
         scores_BD = self.scores[level](F.silu(self.mixers[level](query_BE)))
-        return torch.as_tensor(scores_BD + self.get_buffer(f"prior_{level}")[path_B].float())
+        return torch.as_tensor(scores_BD + self.get_buffer(f"prior_{level}").index_select(0, path_B))
 
     def next_path(self, level: int, path_B: torch.Tensor, digit_B: torch.Tensor) -> torch.Tensor:
         """Numbers of the paths that are one digit longer [B]."""
-        return self.get_buffer(f"next_{level}")[path_B * DIGIT_VALUES + digit_B].long()
+        return self.get_buffer(f"next_{level}").index_select(0, path_B * DIGIT_VALUES + digit_B).long()
 
     def _draw_page(self, leaf_B: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
-        cumulative, pages = self.get_buffer("page_cumulative"), self.get_buffer("page_of_leaf").long()
-        first_B, after_B = pages[leaf_B], pages[leaf_B + 1]
+        cumulative, pages = self.get_buffer("page_cumulative"), self.get_buffer("page_of_leaf")
+        first_B, after_B = pages.index_select(0, leaf_B).long(), pages.index_select(0, leaf_B + 1).long()
         low_B, high_B = cumulative[first_B], cumulative[after_B]
         page_B = torch.searchsorted(cumulative, low_B + uniforms_B.double() * (high_B - low_B), right=True) - 1
         return torch.maximum(torch.minimum(page_B, after_B - 1), first_B)
 
-    def _page_scores(self, query_BE: torch.Tensor, page_B: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Scores of the values of a page and their codes, both [B, L]; -inf beyond the page's end."""
-        starts = self.get_buffer("page_starts").long()
-        places_BL = starts[page_B].unsqueeze(1) + torch.arange(PAGE)
-        inside_BL = places_BL < starts[page_B + 1].unsqueeze(1)
-        ranked = self.get_buffer("ranked_R")
-        members_BL = ranked[places_BL.clamp_max(len(ranked) - 1)].long()
-        vectors_BLX = self.get_buffer("vectors_VX")[members_BL].float()
-        fit_BL = torch.bmm(vectors_BLX, self.to_vector(query_BE).unsqueeze(2)).squeeze(2)
-        own_BL = torch.bmm(self._own(members_BL), query_BE.unsqueeze(2)).squeeze(2)
-        scores_BL = fit_BL + own_BL + self.get_buffer("log_mass_V")[members_BL]
+    def _page_scores(
+        self, query_BE: torch.Tensor, page_B: torch.Tensor, width: int = PAGE
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Scores of the first `width` values of a page and their codes, both [B, L]; -inf beyond the page's end."""
+        starts, ranked = self.get_buffer("page_starts"), self.get_buffer("ranked_R")
+        places_BL = starts.index_select(0, page_B).long().unsqueeze(1) + torch.arange(width)
+        inside_BL = places_BL < starts.index_select(0, page_B + 1).unsqueeze(1)
+        places_R = places_BL.flatten().clamp_max(len(ranked) - 1)
+        members_BL = ranked.index_select(0, places_R).view(places_BL.shape).long()
+        fit_BL = _products(self.to_vector(query_BE), self.keys(members_BL))
+        own_BL = _products(query_BE, self._own(members_BL))
+        log_mass_BL = self.get_buffer("log_mass_V").index_select(0, members_BL.flatten()).view(members_BL.shape)
+        scores_BL = fit_BL + own_BL + log_mass_BL
         return scores_BL.masked_fill(~inside_BL, -math.inf), members_BL
+
+
+def _products(left_BE: torch.Tensor, right_BLE: torch.Tensor) -> torch.Tensor:
+    """Each row's numbers times those of each of its candidates [B, L]; far faster than bmm of the transposed."""
+    return torch.matmul(left_BE.unsqueeze(1), right_BLE.transpose(1, 2)).squeeze(1)
 
 
 def _table(tables: Mapping[str, np.ndarray], name: str, num_codes: int) -> np.ndarray:

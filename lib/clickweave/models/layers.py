@@ -12,6 +12,9 @@ from torch import nn
 from clickweave.codec.spec import FIRST_BIN, FIRST_VALUE, NULL_CODE, RARE_CODE, VALUES, ColumnSpec
 from clickweave.errors import ContractError
 
+ONE_SUM = 128  # categories up to which one cumulative sum costs less than two levels
+STRETCH = 32  # categories of a stretch, the second level
+
 _Module = TypeVar("_Module", bound=nn.Module)
 
 
@@ -62,6 +65,11 @@ def column_order(num_columns: int, random_share: float, rng: torch.Generator) ->
     return range(num_columns)
 
 
+def tempered(logits: torch.Tensor, temperature: float) -> torch.Tensor:
+    """Logits over the temperature."""
+    return logits if temperature == 1 else logits / temperature
+
+
 def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: float = 1.0) -> torch.Tensor:
     """One category per row by the inverse of its cumulative distribution; uniforms in [0, 1).
 
@@ -74,11 +82,37 @@ def draw_categories(logits_BN: torch.Tensor, uniforms_B: torch.Tensor, top_p: fl
         sorted_BN, places_BN = mass_BN.sort(dim=1, descending=True)
         beyond_BN = sorted_BN.cumsum(dim=1) - sorted_BN >= top_p
         mass_BN = mass_BN.scatter(1, places_BN, sorted_BN.masked_fill(beyond_BN, 0.0))
+    if len(mass_BN) > 1 and mass_BN.shape[1] > ONE_SUM:
+        return _drawn_by_stretch(mass_BN, uniforms_B)
     cumulative_BN = mass_BN.cumsum(dim=1)
-    last_B = mass_BN.shape[1] - 1 - (mass_BN > 0).flip(1).to(torch.int8).argmax(dim=1)
     targets_B = uniforms_B * cumulative_BN[:, -1]
-    if len(mass_BN) == 1:
-        drawn_B = torch.searchsorted(cumulative_BN[0], targets_B, right=True)
-    else:
-        drawn_B = torch.searchsorted(cumulative_BN, targets_B.unsqueeze(1), right=True).squeeze(1)
-    return torch.minimum(drawn_B, last_B)  # u * total may round up to total
+    return _reached(cumulative_BN, targets_B)
+
+
+def _drawn_by_stretch(mass_BN: torch.Tensor, uniforms_B: torch.Tensor) -> torch.Tensor:
+    """One category per row [B] by two levels: a stretch of categories, then one of the stretch. Sums of stretches cost
+    a tenth of a cumulative sum of all.
+    """
+    num_categories = mass_BN.shape[1]
+    whole = num_categories // STRETCH
+    whole_BGS = mass_BN[:, : whole * STRETCH].unflatten(1, (whole, STRETCH))
+    stretches_BG = torch.cat([whole_BGS.sum(2), mass_BN[:, whole * STRETCH :].sum(1, keepdim=True)], 1)
+    cumulative_BG = stretches_BG.cumsum(dim=1)
+    targets_B = uniforms_B * cumulative_BG[:, -1]
+    stretch_B = _reached(cumulative_BG, targets_B)
+    before_B = cumulative_BG.gather(1, (stretch_B - 1).clamp_min(0).unsqueeze(1)).squeeze(1) * (stretch_B > 0)
+    places_BS = (stretch_B * STRETCH).unsqueeze(1) + torch.arange(STRETCH)
+    inside_BS = mass_BN.gather(1, places_BS.clamp_max(num_categories - 1)) * (places_BS < num_categories)
+    return stretch_B * STRETCH + _reached(inside_BS.cumsum(dim=1), targets_B - before_B)
+
+
+def _reached(cumulative_BN: torch.Tensor, targets_B: torch.Tensor) -> torch.Tensor:
+    """The first category whose cumulative mass is beyond the target [B]; cumulative sums of one row stand for all.
+
+    It has mass, since the sum rises there. A target that rounding puts at the whole mass comes just below it.
+    """
+    below_B = cumulative_BN[:, -1].nextafter(torch.zeros(()))
+    targets_B = torch.minimum(targets_B, below_B)
+    if len(cumulative_BN) == 1:
+        return torch.searchsorted(cumulative_BN[0], targets_B, right=True)
+    return torch.searchsorted(cumulative_BN, targets_B.unsqueeze(1), right=True).squeeze(1)

@@ -14,6 +14,7 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from clickweave.codec.decode import Decoder, HistoryDecoder, decoded_schema
 from clickweave.codec.spec import ENTITY, ROW, CodecSpec
 from clickweave.config.stages import SampleConfig
+from clickweave.models.columns import freeze
 from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories
 from clickweave.models.journey.network import Journey
 from clickweave.models.protocol import Batch, Generator
@@ -59,7 +60,8 @@ class _Generate:
         num = min(self._size, self._wanted - block * self._size)
         seed = block_seed(self._config.seed, block)
         rng = torch.Generator().manual_seed(seed)
-        drawn = generator.sample(num, rng, self._config.temperature, self._config.top_p)
+        with torch.inference_mode():
+            drawn = generator.sample(num, rng, self._config.temperature, self._config.top_p)
         rows = decode(drawn, np.random.default_rng(seed))
         blocks = pa.array(np.full(rows.num_rows, block))
         return pa.RecordBatch.from_arrays([blocks, *rows.columns], names=["block", *rows.schema.names])
@@ -101,5 +103,7 @@ def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
     if key not in _OPENED:
         _OPENED.clear()
         opened = open_bundle(bundle)
+        if opened.codec.grain == ROW:  # of histories ever fewer go on together: few rows cost less as it is
+            freeze(opened.generator)
         _OPENED[key] = (opened, _decode(opened.codec))
     return _OPENED[key]

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from clickweave.codec.spec import BINS, VALUES, ColumnSpec
 from clickweave.errors import ContractError
-from clickweave.models.layers import code_counts, code_has_width, column_order, draw_categories
+from clickweave.models.layers import ONE_SUM, code_counts, code_has_width, column_order, draw_categories
 from clickweave.models.wide_softmax import _Blocked
 
 
@@ -25,6 +25,21 @@ def test_masked_categories_are_never_drawn(seed, allowed):
     uniforms = torch.rand(200, generator=rng(seed + 1))
     uniforms[0], uniforms[1] = 0.0, 1.0  # float32 products round up to the total
     assert all(allowed[code] for code in draw_categories(logits, uniforms).tolist())
+
+
+@given(st.integers(0, 99), st.integers(1, 3 * ONE_SUM), st.booleans())
+def test_the_drawn_category_is_where_the_cumulative_mass_goes_beyond_the_uniform(seed, num_categories, one_row):
+    logits = torch.randn(1 if one_row else 50, num_categories, generator=rng(seed)) * 3
+    logits[:, torch.rand(num_categories, generator=rng(seed + 1)) < 0.3] = -math.inf
+    logits[:, seed % num_categories] = 0.0
+    uniforms = torch.rand(50, generator=rng(seed + 2))
+    uniforms[0], uniforms[1] = 0.0, 1.0
+    drawn = draw_categories(logits, uniforms)
+    mass = torch.softmax(logits.double(), 1).expand(50, -1)
+    beyond = mass.cumsum(1).gather(1, drawn.unsqueeze(1)).squeeze(1)
+    own = mass.gather(1, drawn.unsqueeze(1)).squeeze(1)
+    assert (own > 0).all()
+    assert (beyond > uniforms - 1e-5).all() and (beyond - own < uniforms + 1e-5).all()
 
 
 def test_categories_come_as_often_as_their_logits_say():

@@ -16,6 +16,7 @@ sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 from benches.ids import write_codec
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
 from benches.measure import Figure, run, write_figures
+from benches.sampling import turns_of
 
 from clickweave.codec.spec import CodecSpec
 from clickweave.config.log import SchemaConfig
@@ -95,7 +96,7 @@ def test_what_a_public_generator_is_given_comes_back_as_it_was():
 def test_a_made_up_codec_has_a_path_of_digits_for_every_code(tmp_path, num_items):
     from safetensors.numpy import load
 
-    write_codec(tmp_path, num_items)
+    write_codec(tmp_path, num_items, num_items)
     codec = CodecSpec.from_json((tmp_path / "codec.json").read_text())
     tables = load((tmp_path / "tables.safetensors").read_bytes())
     assert len(codec.columns) == 11
@@ -104,3 +105,11 @@ def test_a_made_up_codec_has_a_path_of_digits_for_every_code(tmp_path, num_items
             assert tables[f"{column.name}.digits"].shape == (num_items + 2, column.num_digits)
             assert (tables[f"{column.name}.digits"][2:, 0] > 0).all()
             assert tables[f"{column.name}.vectors"].shape == (num_items + 2, 32)
+
+
+@pytest.mark.parametrize("generator", ["autoregressive", "gan", "vae"])
+def test_each_turn_tells_the_rate_of_each_way_to_sample(tmp_path, generator):
+    write_codec(tmp_path, 300, 200, direct_ids=250)
+    turns = turns_of(tmp_path, generator, turns=2)
+    assert len(turns) == 2
+    assert all(set(turn) == {"plain", "sample", "decoded"} and min(turn.values()) > 0 for turn in turns)
