@@ -30,6 +30,7 @@ ONE_DIGIT = 256 * 64  # values from which the codec writes two digits
 VECTOR_DIM = 32
 EVENTS_PER_ITEM = 10
 SAMPLE_ROWS = 4096
+MOST_EVENTS = 64  # of a drawn history; all wait for the longest one, which in a real log has thousands
 NARROW = {"feature_genre": 200, "feature_year": 70, "feature_age": 60, "feature_job": 21, "feature_sex": 2, "label": 2}
 
 
@@ -82,7 +83,8 @@ def rank(encoded: Encoded, generator: str, chunk: int, chunks: int, pipe: Connec
     An answer is {step_s: [seconds of each step], sample_rows_per_s, peak_mib}; there are `chunks` of them.
     """
     torch.set_num_threads(1)
-    codec, own = encoded.read_codec(), registry.params(generator)()
+    codec, kind = encoded.read_codec(), registry.params(generator)
+    own = kind(**{"max_events": MOST_EVENTS} if "max_events" in kind.model_fields else {})
     config = TrainConfig(generator=generator, epochs=1)
     torch.manual_seed(0)
     network = registry.build(generator, codec, own, safetensors.numpy.load(Path(encoded.tables).read_bytes()))
