@@ -1,7 +1,9 @@
-"""A made-up codec with any number of users and items, and ranks that train and sample from it side by side."""
+"""Ranks that train and sample side by side, from a made-up codec with any number of users and items, or a real one."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -11,18 +13,24 @@ import safetensors.numpy
 import torch
 
 from clickweave.codec.spec import BINS, FIRST_VALUE, VALUES, CodecSpec, ColumnSpec
+from clickweave.config.base import Section
 from clickweave.config.stages import TrainConfig
 from clickweave.models import registry
 from clickweave.models.protocol import Batch
+from clickweave.store.workspace import Workspace
+from clickweave.training.batches import row_groups
 from clickweave.training.comms import NullComm
 from clickweave.training.flat import FlatNetworks
+from clickweave.training.histories import source_of
 from clickweave.training.loop import Run, train
+from clickweave.training.plan import make_plan
 from clickweave.training.seeds import rng_of
 
 ONE_DIGIT = 256 * 64  # values from which the codec writes two digits
 VECTOR_DIM = 32
 EVENTS_PER_ITEM = 10
 SAMPLE_ROWS = 4096
+MOST_EVENTS = 64  # of a drawn history; all wait for the longest one, which in a real log has thousands
 NARROW = {"feature_genre": 200, "feature_year": 70, "feature_age": 60, "feature_job": 21, "feature_sex": 2, "label": 2}
 
 
@@ -48,33 +56,57 @@ def write_codec(folder: Path, num_users: int, num_items: int, direct_ids: int = 
     (folder / "tables.safetensors").write_bytes(safetensors.numpy.save(tables))
 
 
-def rank(folder: Path, generator: str, chunk: int, chunks: int, pipe: Connection) -> None:
+@dataclass(frozen=True)
+class Encoded:
+    """What a rank needs: files of a made-up codec, or of a workspace, which also has `shards` ("": random rows)."""
+
+    codec: str
+    tables: str
+    shards: str = ""
+
+    @classmethod
+    def of_workspace(cls, root: str) -> "Encoded":
+        """What the stage encode left in a workspace."""
+        place = Workspace(root)
+        return cls(*(place.output("encode", name) for name in ("codec", "tables", "shards")))
+
+    def read_codec(self) -> CodecSpec:
+        return CodecSpec.from_json(Path(self.codec).read_text())
+
+    def batches(self, codec: CodecSpec, own: Section, batch_rows: int, count: int) -> list[Any]:
+        """The first `count` batches of an epoch."""
+        if not self.shards:
+            return [_batch(codec, batch_rows, number) for number in range(count)]
+        groups = [row_groups(f"{self.shards}/part={part}") for part in ("train", "validation")]
+        plan = make_plan(*groups, ranks=1, batch_size=batch_rows)
+        return list(islice(source_of(codec, plan, 0, 0, own.model_dump()).train(0), count))
+
+
+def rank(encoded: Encoded, generator: str, chunk: int, chunks: int, pipe: Connection) -> None:
     """One training rank. For each message on `pipe` it trains `chunk` steps and samples once, and answers with times.
 
     An answer is {step_s: [seconds of each step], sample_rows_per_s, peak_mib}; there are `chunks` of them.
     """
     torch.set_num_threads(1)
-    codec = CodecSpec.from_json((folder / "codec.json").read_text())
-    tables = safetensors.numpy.load((folder / "tables.safetensors").read_bytes())
+    codec, kind = encoded.read_codec(), registry.params(generator)
+    own = kind(**{"max_events": MOST_EVENTS} if "max_events" in kind.model_fields else {})
     config = TrainConfig(generator=generator, epochs=1)
     torch.manual_seed(0)
-    network = registry.build(generator, codec, registry.params(generator)(), tables)
-    del tables
+    network = registry.build(generator, codec, own, safetensors.numpy.load(Path(encoded.tables).read_bytes()))
     flats = FlatNetworks(network, weight_decay=config.weight_decay)
-    source = _Paced(codec, network, config.batch_size, chunk, pipe)
+    source = _Paced(network, encoded.batches(codec, own, config.batch_size, chunk), pipe)
     steps = chunk * (chunks + 1)  # the loop asks for one more batch before the last answer goes out
     run = Run(network, flats, source, steps, config, NullComm(), 0, generator)
     train(run, [], flats.weights_A(), lambda *done: None)
 
 
 class _Paced:
-    """Random batches; every `chunk` of them it waits for a message and tells how long the steps before took."""
+    """The same batches again and again; each time it waits for a message and tells how long the steps before took."""
 
-    def __init__(self, codec: CodecSpec, network: Any, batch_rows: int, chunk: int, pipe: Connection) -> None:
-        self.network, self.chunk, self.pipe = network, chunk, pipe
-        self.batches = [_batch(codec, batch_rows, number) for number in range(chunk)]
+    def __init__(self, network: Any, batches: list[Any], pipe: Connection) -> None:
+        self.network, self.batches, self.pipe = network, batches, pipe
 
-    def train(self, epoch: int) -> Iterator[Batch]:
+    def train(self, epoch: int) -> Iterator[Any]:
         while True:
             self.pipe.recv()
             seconds = []
@@ -84,17 +116,17 @@ class _Paced:
                 seconds.append(time.perf_counter() - started)
             self.pipe.send({"step_s": seconds, "sample_rows_per_s": self._sampled(), "peak_mib": peak_mib()})
 
-    def validation(self) -> Iterator[Batch]:
+    def validation(self) -> Iterator[Any]:
         yield self.batches[0]
 
     def _sampled(self) -> float:
         self.network.train(False)
         started = time.perf_counter()
         with torch.inference_mode():
-            self.network.sample(SAMPLE_ROWS, rng_of(0, "bench"), 1.0)
+            drawn = self.network.drawn_codes(SAMPLE_ROWS, rng_of(0, "bench"))
         seconds = time.perf_counter() - started
         self.network.train(True)
-        return SAMPLE_ROWS / seconds
+        return len(drawn[-1]) / seconds
 
 
 def peak_mib() -> float:

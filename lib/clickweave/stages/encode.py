@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import pyarrow as pa
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
@@ -37,7 +38,7 @@ def run(run: StageRun) -> StageResult:
     train, items = run.read_part(TRAIN), run.read("ingest", "items")
     if grain == ENTITY:  # a file is a bucket of whole histories
         buckets, max_file_rows, order = max(1, num_rows // group_rows), 0, ["entity_id", PLACE]
-        inputs = history_inputs(train, run.read("ingest", "users"), log)
+        inputs = history_inputs(train.drop("source"), run.read("ingest", "users"), log).persist(StorageLevel.DISK_ONLY)
     else:
         buckets, max_file_rows, order = max(1, num_rows // (8 * group_rows)), group_rows, ["row_id"]
         inputs = row_inputs(train)
@@ -56,6 +57,7 @@ def run(run: StageRun) -> StageResult:
     coded = _coded(inputs, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
     coded = coded.drop(*[key for key in keys if key != "part"])
     shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
+    inputs.unpersist()
     spec = with_bin_counts(spec, shards)
     files.write_text(run.file("codec.json"), spec.to_json())
     counts = {row["part"]: row["count"] for row in shards.groupBy("part").count().collect()}

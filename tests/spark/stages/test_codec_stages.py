@@ -168,3 +168,9 @@ def test_shards_hold_whole_histories_in_order_and_tables_fit_the_codec(aligned):
     assert sum(parts.values()) == codec.num_rows
     assert num_histories == codec.num_entities, "a history begins twice"
     assert 0 < parts["validation"] < parts["train"]
+
+
+def test_encode_leaves_nothing_on_the_executors_disks(aligned):
+    _, step, _ = aligned
+    levels = [held.getStorageLevel() for held in step.spark.sparkContext._jsc.getPersistentRDDs().values()]
+    assert [level for level in levels if not level.useMemory()] == []

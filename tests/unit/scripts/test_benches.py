@@ -9,11 +9,12 @@ import numpy as np
 import pandas as pd
 import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
-from benches.ids import write_codec
+from benches.ids import Encoded, write_codec
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
 from benches.measure import Figure, run, write_figures
 from benches.sampling import turns_of
@@ -113,3 +114,25 @@ def test_each_turn_tells_the_rate_of_each_way_to_sample(tmp_path, generator):
     turns = turns_of(tmp_path, generator, turns=2)
     assert len(turns) == 2
     assert all(set(turn) == {"plain", "sample", "decoded"} and min(turn.values()) > 0 for turn in turns)
+
+
+def test_a_rank_is_given_rows_of_the_shards_of_a_workspace(tmp_path):
+    from clickweave.models.autoregressive.params import Params
+
+    write_codec(tmp_path, 300, 300)
+    encoded = Encoded(*(str(tmp_path / name) for name in ("codec.json", "tables.safetensors", "shards")))
+    codec = encoded.read_codec()
+    rows = 1000
+    places = np.arange(rows, dtype=np.int32)
+    columns = {name: places % 50 if "_id" in name else np.ones(rows, np.int32) for name in codec.code_columns}
+    columns |= {name: (places / rows).astype(np.float32) for name in codec.position_columns}
+    for part in ("train", "validation"):
+        (tmp_path / "shards" / f"part={part}").mkdir(parents=True)
+        pq.write_table(pa.table(columns), tmp_path / "shards" / f"part={part}" / "0.parquet", write_page_checksum=True)
+    batches = encoded.batches(codec, Params(), 100, 3)
+    assert [batch.num_rows for batch in batches] == [100] * 3
+    seen = np.concatenate([batch.positions_BP[:, 0].numpy() for batch in batches])
+    assert len(set(seen.tolist())) == 300
+    item = codec.code_columns.index("code_item_id")
+    codes = np.concatenate([batch.codes_BC[:, item].numpy() for batch in batches])
+    assert (codes == np.round(seen * rows).astype(int) % 50).all()
