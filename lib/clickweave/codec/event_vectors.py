@@ -9,13 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from threadpoolctl import threadpool_limits
 
 from clickweave.codec.digits import BLOCK, fit_centroids, nearest
 from clickweave.codec.spec import DIGIT_VALUES
-from clickweave.frames.draws import unit_draw
 
 DIGITS = 3  # at most
 ENOUGH = 0.01  # of the spread that is left after a digit: then no further one
@@ -64,18 +63,18 @@ class Centroids:
         return [pa.array(digits_N, mask=~fits) for digits_N in digits_ND.T]
 
 
-def fit_vectors(rows: DataFrame, name: str, *, min_users: int, seed: int) -> Centroids:
+def fit_vectors(rows: DataFrame, name: str, *, min_users: int, draw: Column, seed: int) -> Centroids:
     """Centroids fitted on the vectors of a seeded sample of rows, of which SAMPLE at most reach the driver.
 
     Args:
         rows: `name` (lists of doubles of one length, nulls), row_id and entity_id.
+        draw: a number of each row; those with the smallest are the sample.
     """
     known = rows.where(F.col(name).isNotNull()).select(name, "entity_id", "row_id")
     first = known.select(F.size(name).alias("size")).agg(F.mode("size", True)).collect()[0][0]
     if not first:
         return Centroids(())
     known = known.where(F.size(name) == first)
-    draw = unit_draw("row_id", salt=f"vectors {name}", seed=seed)
     limit = max(1, min(SAMPLE, SAMPLE_NUMBERS // first))
     drawn = known.withColumn("_draw", draw).orderBy("_draw", "row_id").limit(limit)
     table = drawn.select(name, F.xxhash64("entity_id").alias("user")).toArrow().combine_chunks()

@@ -6,7 +6,7 @@ from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StringType, StructField, StructType
 
@@ -54,7 +54,7 @@ class FittedParts:
 
 
 def fit_parts(
-    inputs: DataFrame, planned: Sequence[Planned], spec: CodecSpec, config: EncodeConfig
+    inputs: DataFrame, planned: Sequence[Planned], spec: CodecSpec, config: EncodeConfig, draw: Column
 ) -> tuple[CodecSpec, DataFrame, dict[str, np.ndarray]]:
     """The spec with the columns of the parts, rows that hold them, and the tables that decoding needs.
 
@@ -62,6 +62,7 @@ def fit_parts(
 
     Args:
         spec: of all other columns.
+        draw: a number of each row, by which samples are taken.
     """
     about = [plan for plan in planned if plan.kind == VECTOR or (plan.kind == TEXT and _num_rare(spec, plan))]
     rows, found = inputs, list[FittedParts]()
@@ -69,7 +70,7 @@ def fit_parts(
     for plan in about:
         own = rows.where(F.col(PLACE) == 0) if plan.column.level == ENTITY else rows
         if plan.kind == VECTOR:
-            fitted, table = _fit_vector(own, plan.column, config)
+            fitted, table = _fit_vector(own, plan.column, config, draw)
             tables[centroids_name(plan.column.name)] = table
             found.append(fitted)
         elif (text := _fit_text(own, plan.column, config)) is not None:
@@ -103,8 +104,10 @@ def _num_rare(spec: CodecSpec, plan: Planned) -> int:
     return next(column.num_rare for column in spec.columns if column.name == plan.column.name)
 
 
-def _fit_vector(rows: DataFrame, column: ColumnSpec, config: EncodeConfig) -> tuple[FittedParts, np.ndarray]:
-    centroids = fit_vectors(rows, column.name, min_users=config.min_users, seed=config.seed)
+def _fit_vector(
+    rows: DataFrame, column: ColumnSpec, config: EncodeConfig, draw: Column
+) -> tuple[FittedParts, np.ndarray]:
+    centroids = fit_vectors(rows, column.name, min_users=config.min_users, draw=draw, seed=config.seed)
     columns = tuple(
         replace(column, name=numbered_part(column.name, number), type="long") for number in range(len(centroids.table))
     )

@@ -108,6 +108,10 @@ def _raw_time(time: Column, spec: TimeFormat, raw_type: DataType) -> Column:
     return time
 
 
+def _rounded(number: Column) -> Column:
+    return F.round(number)
+
+
 def _as_type(value: Column, kind: DataType) -> Column:
     """A cast that cannot fail: through double for whole numbers that stand as text such as `1.0`."""
     if kind.typeName() == "boolean":
@@ -115,5 +119,5 @@ def _as_type(value: Column, kind: DataType) -> Column:
     if kind.typeName() in _WHOLE:
         return F.coalesce(value.try_cast(kind), F.round(value.try_cast("double")).try_cast(kind))
     if isinstance(kind, ArrayType) and kind.elementType.typeName() in _WHOLE:
-        return F.transform(value.try_cast("array<double>"), lambda number: F.round(number)).try_cast(kind)
+        return F.transform(value.try_cast("array<double>"), _rounded).try_cast(kind)
     return value.try_cast(kind)

@@ -48,7 +48,9 @@ def run(run: StageRun) -> StageResult:
     inputs, planned = with_time_parts(inputs, times), planned_time_parts(planned, times)
     spec = fit_codec(inputs, planned, config, grain=grain, fitted_on=run.manifest("ingest").key)
     spec = replace(spec, derived=tuple(each for each in implied if each.by != "entity_id"), parts=times)
-    spec, rows, centroids = fit_parts(inputs, planned, spec, config)
+    spec, rows, centroids = fit_parts(
+        inputs, planned, spec, config, unit_draw("row_id", salt="sample", seed=config.seed)
+    )
     spec = with_digits(with_cold_items(spec, items, max_values=config.max_values), config)
     tables = centroids | fit_tables(inputs, items, spec, log, config.seed)
     files.write_bytes(run.file("tables.safetensors"), save(tables))

@@ -16,6 +16,7 @@ from clickweave.codec.spec import ENTITY, ROW, VALUES, Parts
 from clickweave.codec.times import fit_times, planned_time_parts, with_time_parts
 from clickweave.config.log import SchemaConfig
 from clickweave.config.stages import EncodeConfig
+from clickweave.frames.draws import unit_draw
 
 LOG = SchemaConfig.model_validate(
     {
@@ -28,12 +29,13 @@ LOG = SchemaConfig.model_validate(
 )
 TYPE = (
     "row_id bigint, entity_id string, user_id string, item_id string, query string, event_time timestamp, "
-    "label bigint, feature_asked timestamp, feature_fixed timestamp, feature_never timestamp, feature_taste array<double>, "
-    "feature_none array<double>, source struct<x:int>"
+    "label bigint, feature_asked timestamp, feature_fixed timestamp, feature_never timestamp, "
+    "feature_taste array<double>, feature_none array<double>, source struct<x:int>"
 )
 USER_TYPE = "user_id string, feature_born timestamp, feature_mood array<double>, feature_bio string"
 CONFIG = EncodeConfig(num_bins=8, min_users=3, max_pieces=3)
 START = dt.datetime(2023, 1, 1)
+DRAW = unit_draw("row_id", salt="sample", seed=0)
 USERS, NUM = 20, 300
 
 
@@ -69,7 +71,7 @@ def fitted(inputs, grain, config=CONFIG, log=LOG):
     planned = planned_columns(log, grain)
     times = fit_times(inputs, planned, timed=log.event_time is not None, num_bins=config.num_bins)
     rows, planned = with_time_parts(inputs, times), planned_time_parts(planned, times)
-    return fit_parts(rows, planned, fit_codec(rows, planned, config, grain=grain, fitted_on="x"), config), times
+    return fit_parts(rows, planned, fit_codec(rows, planned, config, grain=grain, fitted_on="x"), config, DRAW), times
 
 
 @pytest.fixture(scope="module")
@@ -208,5 +210,5 @@ def test_a_log_without_such_columns_stays_as_it_is(train, monkeypatch):
     spec = fit_codec(inputs, planned, CONFIG, grain=ROW, fitted_on="x")
     monkeypatch.setattr("clickweave.codec.fit_parts.with_parts", None)
     assert fit_times(None, planned, timed=True, num_bins=8) == ()
-    found, rows, tables = fit_parts(inputs, planned, spec, CONFIG)
+    found, rows, tables = fit_parts(inputs, planned, spec, CONFIG, DRAW)
     assert (found, rows is inputs, tables) == (spec, True, {})
