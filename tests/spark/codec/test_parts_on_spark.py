@@ -35,7 +35,6 @@ TYPE = (
 USER_TYPE = "user_id string, feature_born timestamp, feature_mood array<double>, feature_bio string"
 CONFIG = EncodeConfig(num_bins=8, min_users=3, max_pieces=3)
 START = dt.datetime(2023, 1, 1)
-DRAW = unit_draw("row_id", salt="sample", seed=0)
 USERS, NUM = 20, 300
 
 
@@ -67,11 +66,15 @@ def users(spark):
     return spark.createDataFrame(rows, USER_TYPE).cache()
 
 
+def draw():
+    return unit_draw("row_id", salt="sample", seed=0)
+
+
 def fitted(inputs, grain, config=CONFIG, log=LOG):
     planned = planned_columns(log, grain)
     times = fit_times(inputs, planned, timed=log.event_time is not None, num_bins=config.num_bins)
     rows, planned = with_time_parts(inputs, times), planned_time_parts(planned, times)
-    return fit_parts(rows, planned, fit_codec(rows, planned, config, grain=grain, fitted_on="x"), config, DRAW), times
+    return fit_parts(rows, planned, fit_codec(rows, planned, config, grain=grain, fitted_on="x"), config, draw()), times
 
 
 @pytest.fixture(scope="module")
@@ -210,5 +213,5 @@ def test_a_log_without_such_columns_stays_as_it_is(train, monkeypatch):
     spec = fit_codec(inputs, planned, CONFIG, grain=ROW, fitted_on="x")
     monkeypatch.setattr("clickweave.codec.fit_parts.with_parts", None)
     assert fit_times(None, planned, timed=True, num_bins=8) == ()
-    found, rows, tables = fit_parts(inputs, planned, spec, CONFIG, DRAW)
+    found, rows, tables = fit_parts(inputs, planned, spec, CONFIG, draw())
     assert (found, rows is inputs, tables) == (spec, True, {})

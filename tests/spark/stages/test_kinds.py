@@ -35,7 +35,8 @@ def events():
     time = [START + dt.timedelta(seconds=int(s)) for s in np.sort(rng.integers(0, 9 * 86_400, NUM))]
     tastes = rng.integers(0, 3, (NUM, 1)) + 0.01 * rng.normal(size=(NUM, 4))
     stamp = pa.timestamp("us")
-    lone = int(np.flatnonzero(user == user[7])[0])
+    lone, again = (int(n) for n in np.flatnonzero(user == user[7])[:2])
+    item[[lone, again]] = 99  # an item that one user has, and what it is called
     return pa.table(
         {
             "uid": pa.array(user, pa.int64()),
@@ -47,7 +48,8 @@ def events():
             "late": pa.array([t + dt.timedelta(days=n % 3, milliseconds=n) for n, t in enumerate(time)], stamp),
             "never": pa.nulls(NUM, stamp),
             "lone_time": pa.array([LONE_TIME if n == lone else None for n in range(NUM)], stamp),
-            "launched": pa.array([dt.date(2020, 1, 1 + int(i)) for i in item]),
+            "launched": pa.array([dt.date(2020, 1, 1) + dt.timedelta(days=int(i)) for i in item]),
+            "title": [f"title {i}" for i in item],
             "taste": pa.array(tastes.astype("float32").tolist(), pa.list_(pa.float32())),
             "flat": pa.array([[0.5, 1.5]] * NUM),
             "void": pa.nulls(NUM, pa.list_(pa.float64())),
@@ -77,6 +79,7 @@ def recipe_in(folder, grain):
         "promo": {"kind": "time", "format": "dd.MM.yyyy"},
         "launched": "time",
         "look": "vector",
+        "title": "text",
     }
     raw = {
         "dataset": "d",
@@ -138,6 +141,10 @@ def test_what_is_a_function_of_the_item_is_joined(aligned):
     assert {("feature_launched", "item_id"), ("feature_look", "item_id")} <= {(d.name, d.by) for d in codec.derived}
     pairs = [set(zip(f["iid"], f["launched"], f["look"].map(tuple), strict=True)) for f in (train, made)]
     assert pairs[0] == pairs[1]
+    assert ("feature_title", "item_id") in {(each.name, each.by) for each in codec.derived}
+    known = made["iid"] != 99
+    assert (made["title"][known] == "title " + made["iid"][known].astype(str)).all()
+    assert made["title"][~known].isna().all()
 
 
 def test_vectors_come_back_from_centroids_and_none_is_a_real_one(aligned):
