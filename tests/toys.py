@@ -174,7 +174,37 @@ def impressions(folder):
     }
 
 
+def kinds(folder):
+    """Queries in words and in Chinese of which few are frequent, when they were asked, and a vector of each event."""
+    rng, user, item, second = clicks(5)
+    words = np.array(["red", "blue", "shoe", "bag", "new", "汽车", "图片"])
+    drawn = [" ".join(words[rng.integers(0, len(words), 1 + n % 3)]) for n in range(len(user))]
+    taste = rng.integers(0, 4, (len(user), 1)) + 0.1 * rng.normal(size=(len(user), 3))
+    columns = {
+        "uid": pa.array([f"u{u}" for u in user]),
+        "iid": item,
+        "q": [f"{q} {u}" for q, u in zip(drawn, user, strict=True)],
+    }
+    columns["q"] = [text if n % 2 else "red shoe" for n, text in enumerate(columns["q"])]
+    columns |= {"asked": second - rng.integers(1, 60, len(user)), "clicked": second}
+    columns |= {"taste": pa.array(taste.astype("float32").tolist(), pa.list_(pa.float32()))}
+    save(folder, "events", columns)
+    return {
+        "dataset": "kinds",
+        "source": {"events": str(Path(folder) / "events.parquet")},
+        "schema": {
+            "event_time": {"column": "clicked", "unit": "s"},
+            "user": "uid",
+            "item": "iid",
+            "query": "q",
+            "features": {"asked": {"kind": "time", "unit": "s"}, "taste": "vector"},
+        },
+        "train": {"generator": "auto"},
+    }
+
+
 LOGS = {
+    "kinds": kinds,
     "flattened": flattened,
     "sessions_csv": sessions_csv,
     "queries_json": queries_json,

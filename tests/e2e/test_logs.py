@@ -5,6 +5,7 @@ import pytest
 import toys
 
 GENERATORS = {  # what `auto` takes for a log, or what its recipe names
+    "kinds": "journey",
     "flattened": "journey",
     "sessions_csv": "gan",
     "queries_json": "journey",
@@ -88,6 +89,30 @@ def test_json_queries_keep_their_text(runs, export):
     synthetic, train = (export(runs("queries_json"), table) for table in ("synthetic", "train"))
     assert set(synthetic["q"].to_pylist()) <= set(train["q"].to_pylist())
     assert synthetic.schema.types == train.schema.types
+
+
+def test_times_vectors_and_texts_come_back_in_the_logs_own_types(runs, export):
+    found = runs("kinds")
+    synthetic, train = (export(found, table) for table in ("synthetic", "train"))
+    assert synthetic.schema.types == train.schema.types
+    before = [
+        clicked - asked
+        for clicked, asked in zip(*(synthetic[n].to_pylist() for n in ("clicked", "asked")), strict=True)
+    ]
+    assert (min(before), max(before)) >= (1, 2)
+    assert max(before) < 60
+    tastes = {tuple(taste) for taste in synthetic["taste"].to_pylist()}
+    assert {len(taste) for taste in tastes} == {3}
+    assert not tastes & {tuple(taste) for taste in train["taste"].to_pylist()}
+    assert len(tastes) > 4
+    users = {}
+    for query, user in zip(train["q"].to_pylist(), train["uid"].to_pylist(), strict=True):
+        users.setdefault(query, set()).add(user)
+    assert max(map(len, users.values())) >= 5
+    assert all(len(users.get(query, range(5))) >= 5 for query in synthetic["q"].to_pylist())
+    new = {query for query in synthetic["q"].to_pylist() if query not in users}
+    assert any("汽车" in query for query in new)
+    assert found.manifest("align")["metrics"]["replaced_texts"]["query"] >= 0
 
 
 def test_impressions_keep_equal_rows_and_whole_positions(runs, export):

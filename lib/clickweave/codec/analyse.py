@@ -8,21 +8,16 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.codec.inputs import Planned
+from clickweave.codec.part_names import counts_days, counts_microseconds
 from clickweave.codec.spec import (
     BINS,
-    END_CLOCK,
     ENTITY,
-    EVENT_CLOCK,
-    EVENT_DAY,
     FIRST_BIN,
     GAP,
-    GAP_CLOCK,
     NULL_CODE,
     PLACE,
-    SPAN,
-    START_CLOCK,
-    START_DAY,
     VALUES,
+    VECTOR,
     CodecSpec,
     ColumnSpec,
 )
@@ -44,6 +39,7 @@ def fit_codec(
 
     Args:
         inputs: real/train as codec/inputs.py prepares it for this grain.
+        planned: with the parts of times (codec/times.py); vectors are left out (codec/fit_parts.py).
 
     Raises:
         ContractError: there are no rows.
@@ -59,11 +55,11 @@ def fit_codec(
     for rows, columns in _by_rows(inputs, planned):
         fitted |= _fit_bins(rows, [plan.column for plan in columns if plan.column.kind == BINS], config)
         for plan in columns:
-            if plan.column.kind == VALUES:
+            if plan.column.kind == VALUES and plan.kind != VECTOR:
                 least = config.min_users if plan.backed else 1
                 fitted[plan.column.name] = _fit_values(rows, plan.column, config, min_users=least)
     return CodecSpec(
-        columns=tuple(fitted[plan.column.name] for plan in planned),
+        columns=tuple(fitted[plan.column.name] for plan in planned if plan.kind != VECTOR),
         num_rows=row["rows"],
         fitted_on=fitted_on,
         grain=grain,
@@ -135,7 +131,7 @@ def _fit_bins(train: DataFrame, columns: Sequence[ColumnSpec], config: EncodeCon
     for column in columns:
         name = column.name
         step = float(next((s for s in _steps(name) if row[f"step {s} {name}"]), 0))
-        most = MAX_DAYS if name in (EVENT_DAY, START_DAY) else config.num_bins
+        most = MAX_DAYS if counts_days(name) else config.num_bins
         few = _few_values(numbers, name, most) if row[f"distinct {name}"] <= 2 * most else None
         lows: tuple[float, ...] = ()
         highs: tuple[float, ...] = ()
@@ -208,4 +204,4 @@ def _few_values(numbers: DataFrame, name: str, limit: int) -> tuple[float, ...] 
 
 def _steps(name: str) -> tuple[int, ...]:
     """Steps that are looked for, the largest first: microseconds in clocks and gaps, else whole numbers."""
-    return _TIME_STEPS_US if name in (EVENT_CLOCK, START_CLOCK, GAP, GAP_CLOCK, SPAN, END_CLOCK) else (1,)
+    return _TIME_STEPS_US if counts_microseconds(name) else (1,)

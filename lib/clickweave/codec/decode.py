@@ -1,11 +1,11 @@
 """Codes and positions back to rows: exact on kept values, inside the bin on ordered ones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from clickweave.codec.parts import TIMESTAMP, join_parts, joined_field, part_columns, time_of
 from clickweave.codec.spec import (
     END_CLOCK,
     ENTITY,
@@ -29,13 +29,11 @@ from clickweave.codec.spec import (
     ColumnSpec,
     is_total,
 )
-from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ContractError
 
 ENTITY_CODE = "entity_code"
 ENTITY_PLACE = "entity_place"
 
-_TIME = pa.timestamp("us", tz="UTC")
 _ARROW_TYPES = {"string": pa.string(), "long": pa.int64(), "double": pa.float64()}
 # Left out of decoded rows: event_time holds what they say, or the rows themselves do.
 _NEVER_SHOWN = (EVENT_CLOCK, START_DAY, START_CLOCK, LENGTH, GAP_DAYS, GAP_CLOCK, SPAN_DAYS, END_CLOCK)
@@ -46,17 +44,23 @@ def decoded_schema(spec: CodecSpec) -> pa.Schema:
     entity as its number in the block (`entity_place`), with the place of the event in its history.
     """
     columns = (*spec.at_level(EVENT), *spec.at_level(ENTITY))
-    fields = [_field(column) for column in columns if not _hidden(column)]
+    hidden = part_columns(spec)
+    fields = [_field(column) for column in columns if not _hidden(column) and column.name not in hidden]
+    fields += [field for each in spec.parts if (field := joined_field(each)) is not None]
     if spec.grain == ENTITY:
         fields = [pa.field(ENTITY_PLACE, pa.int64()), pa.field(PLACE, pa.int32()), *fields]
     return pa.schema(fields)
 
 
 class Decoder:
-    """Decodes batches of rows; holds each column's values as one Arrow array."""
+    """Decodes batches of rows; holds each column's values as one Arrow array.
 
-    def __init__(self, spec: CodecSpec) -> None:
-        self._columns = _Columns(spec.columns)
+    Args:
+        tables: the codec's; only vectors need them.
+    """
+
+    def __init__(self, spec: CodecSpec, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        self._columns = _Columns(spec.columns, spec, tables)
         self._schema = decoded_schema(spec)
 
     def __call__(self, codes_BC: np.ndarray, positions_BP: np.ndarray, rng: np.random.Generator) -> pa.RecordBatch:
@@ -72,15 +76,20 @@ class Decoder:
         """
         arrays = self._columns(codes_BC, positions_BP, rng)
         if EVENT_DAY in arrays:
-            arrays["event_time"] = _time(arrays.pop(EVENT_DAY), arrays.pop(EVENT_CLOCK))
+            arrays["event_time"] = time_of(arrays.pop(EVENT_DAY), arrays.pop(EVENT_CLOCK))
         return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
 
 
 class HistoryDecoder:
-    """Decodes generated histories: the columns of level entity, and the events that belong to them."""
+    """Decodes generated histories: the columns of level entity, and the events that belong to them.
 
-    def __init__(self, spec: CodecSpec) -> None:
-        self._entities, self._events = _Columns(spec.at_level(ENTITY)), _Columns(spec.at_level(EVENT))
+    Args:
+        tables: the codec's; only vectors need them.
+    """
+
+    def __init__(self, spec: CodecSpec, tables: Mapping[str, np.ndarray] | None = None) -> None:
+        self._entities = _Columns(spec.at_level(ENTITY), spec, tables)
+        self._events = _Columns(spec.at_level(EVENT), spec, tables)
         self._schema = decoded_schema(spec)
 
     def __call__(
@@ -107,17 +116,19 @@ class HistoryDecoder:
         arrays = self._events(event_codes_BC, event_positions_BP, rng)
         place_B = _places(owner_B)
         owners = pa.array(owner_B, pa.int64())
-        arrays["event_time"] = pa.array(time_us_B, pa.int64()).cast(_TIME)
+        arrays["event_time"] = pa.array(time_us_B, pa.int64()).cast(TIMESTAMP)
         arrays |= {name: values.take(owners) for name, values in about.items()}
         arrays |= {ENTITY_PLACE: owners, PLACE: pa.array(place_B, pa.int32())}
         return pa.RecordBatch.from_arrays([arrays[name] for name in self._schema.names], schema=self._schema)
 
 
 class _Columns:
-    """Decodes columns one by one, by name."""
+    """Decodes columns one by one, by name, then puts together those that are coded in parts."""
 
-    def __init__(self, columns: Sequence[ColumnSpec]) -> None:
-        self._columns = columns
+    def __init__(self, columns: Sequence[ColumnSpec], spec: CodecSpec, tables: Mapping[str, np.ndarray] | None) -> None:
+        self._columns, self._tables = columns, tables or {}
+        self._places = {column.name: number for number, column in enumerate(columns)}
+        self._parts = [each for each in spec.parts if each.columns[0] in self._places]
         self._values = {c.name: pa.array(c.values, pa.string()) for c in columns if c.kind == VALUES}
         self._weights = {c.name: np.asarray(c.counts, np.float64)[list(c.rare_pool)] for c in columns if c.rare_pool}
 
@@ -138,6 +149,9 @@ class _Columns:
                 inside_B = positions_BP[:, next_position].astype(np.float64)
                 next_position += 1
             arrays[column.name] = _decode_bins(column, codes_B, inside_B)
+        for each in self._parts:
+            rare_B = codes_BC[:, self._places[each.name]] == RARE_CODE if each.name in self._places else None
+            arrays = join_parts(each, arrays, rare_B, self._tables)
         return arrays
 
     def _decode_values(self, column: ColumnSpec, codes_B: np.ndarray, rng: np.random.Generator) -> pa.Array:
@@ -174,10 +188,6 @@ def _decode_bins(column: ColumnSpec, codes: np.ndarray, inside: np.ndarray) -> p
     return pa.array(np.round(numbers).astype(np.int64), mask=null).cast(_ARROW_TYPES[column.type])
 
 
-def _time(days: pa.Array, clocks: pa.Array) -> pa.Array:
-    return pc.add(pc.multiply(days, DAY_US), clocks).cast(_TIME)
-
-
 def _places(owner_B: np.ndarray) -> np.ndarray:
     """0, 1, 2... inside each run of equal owners."""
     starts = np.flatnonzero(np.diff(owner_B, prepend=-1))
@@ -192,5 +202,5 @@ def _field(column: ColumnSpec) -> pa.Field:
     if column.is_entity:
         return pa.field(ENTITY_CODE, pa.int64())
     if column.name in (EVENT_DAY, GAP):
-        return pa.field("event_time", _TIME)
+        return pa.field("event_time", TIMESTAMP)
     return pa.field(column.name, _ARROW_TYPES[column.type])

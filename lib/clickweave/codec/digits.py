@@ -36,16 +36,17 @@ def residual_digits(vectors_NX: np.ndarray, levels: int, seed: int) -> np.ndarra
         for level in range(levels):
             first = 1 if level == 0 else 0
             chosen = np.sort(rng.permutation(len(rest_NX))[:SAMPLE])
-            centroids_KX = _centroids(rest_NX[chosen], DIGIT_VALUES - first, seed + level)
+            centroids_KX = fit_centroids(rest_NX[chosen], DIGIT_VALUES - first, seed + level)
             for start in range(0, len(rest_NX), BLOCK):
                 block = slice(start, start + BLOCK)
-                nearest = _nearest(rest_NX[block], centroids_KX)
-                digits_ND[FIRST_VALUE:][block, level] = nearest + first
-                rest_NX[block] -= centroids_KX[nearest]
+                found = nearest(rest_NX[block], centroids_KX)
+                digits_ND[FIRST_VALUE:][block, level] = found + first
+                rest_NX[block] -= centroids_KX[found]
     return digits_ND
 
 
-def _centroids(sample_NX: np.ndarray, most: int, seed: int) -> np.ndarray:
+def fit_centroids(sample_NX: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """At most `most` centroids of k-means [K, X]; the distinct vectors where they are no more."""
     distinct_NX = np.unique(sample_NX, axis=0)
     if len(distinct_NX) <= most:
         return distinct_NX
@@ -53,6 +54,6 @@ def _centroids(sample_NX: np.ndarray, most: int, seed: int) -> np.ndarray:
     return np.asarray(fitted.cluster_centers_, np.float32)
 
 
-def _nearest(block_NX: np.ndarray, centroids_KX: np.ndarray) -> np.ndarray:
+def nearest(block_NX: np.ndarray, centroids_KX: np.ndarray) -> np.ndarray:
     """Number of the nearest centroid; the first of equally near ones."""
     return np.argmin((centroids_KX**2).sum(1) - 2 * block_NX @ centroids_KX.T, axis=1)

@@ -19,8 +19,11 @@ from clickweave.codec.spec import (
     PROFILE_PREFIX,
     START_CLOCK,
     START_DAY,
+    TEXT,
+    TIME,
     TIME_US,
     VALUES,
+    VECTOR,
     ColumnSpec,
 )
 from clickweave.codec.totals import clock_of, codes_label, day_of, planned_totals, with_totals
@@ -30,10 +33,16 @@ from clickweave.contracts.tables import feature_column
 
 @dataclass(frozen=True)
 class Planned:
-    """A column that is to be fitted; `backed`: only values of at least encode.min_users users are kept."""
+    """A column that is to be fitted.
+
+    Attributes:
+        backed: only values of at least encode.min_users users are kept.
+        kind: `time` and `vector`, which stand for their parts, or `text`, which may get some; else empty.
+    """
 
     column: ColumnSpec
     backed: bool = False
+    kind: str = ""
 
 
 def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
@@ -55,7 +64,7 @@ def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
             found.append(Planned(ColumnSpec("entity_id", VALUES, "string", is_entity=True)))
         found += [_bins(name) for name in (EVENT_DAY, EVENT_CLOCK) if timed]
     if log.query is not None:
-        found.append(Planned(ColumnSpec("query", VALUES, "string"), backed=True))
+        found.append(Planned(ColumnSpec("query", VALUES, "string"), backed=True, kind=TEXT))
     if log.item is not None:
         found.append(Planned(ColumnSpec("item_id", VALUES, "string")))
     if log.position is not None:
@@ -115,4 +124,6 @@ def _bins(name: str, *, kind: str = "long", level: str = "event") -> Planned:
 def _feature(name: str, spec: FeatureSpec, level: str = "event") -> Planned:
     if spec.kind == "numeric":
         return _bins(name, kind="double", level=level)
-    return Planned(ColumnSpec(name, VALUES, "string", level=level), backed=spec.kind == "categorical")
+    kind = spec.kind if spec.kind in (TIME, VECTOR, TEXT) else ""
+    backed = spec.kind in ("categorical", TEXT)
+    return Planned(ColumnSpec(name, VALUES, "string", level=level), backed=backed, kind=kind)

@@ -13,6 +13,9 @@ after a long one `gap` is null, and `gap_days` (between the dates) and `gap_cloc
 elsewhere. The totals: the `span` from the first event to the last, coded as a gap is (`span_days`, `end_clock`), and
 how many events return after a long gap (`returns`), repeat an item of the history (`repeats`), and have each label of
 the funnel (`events_of_label_<level>`).
+
+Some columns are coded in parts, each a column of its own (`Parts`): a time as days and clock, or as what it lies after
+event_time; a vector as digits; a text that few users wrote as a number of pieces and the pieces.
 """
 
 import json
@@ -43,6 +46,7 @@ PLACE, TIME_US = "place", "time_us"
 PROFILE_PREFIX = "profile_"
 LEFT_PREFIX = "left_"  # shard columns: what is left of a total before the event
 _OF_LABEL = "events_of_label_"
+TIME, SINCE, VECTOR, TEXT = "time", "since", "vector", "text"
 
 
 def label_total(level: int) -> str:
@@ -118,6 +122,26 @@ class Derived:
 
 
 @dataclass(frozen=True)
+class Parts:
+    """A column that is coded in several.
+
+    Attributes:
+        name: of the canonical column.
+        kind: `time` (days, clock) | `since` (microseconds after event_time; align adds it) | `vector` (digits, the
+            number of a centroid each; their sum is the vector) | `text` (length, then pieces; they hold where the
+            code of the column itself is rare, and are null elsewhere).
+        columns: of the codec, in order.
+        vocabulary: pieces of a text, the most frequent first; a piece in a column begins with a space where one stands
+            before it.
+    """
+
+    name: str
+    kind: str
+    columns: tuple[str, ...]
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class CodecSpec:
     """All columns of a training row, in the order generators see them, and where they were fitted.
 
@@ -127,6 +151,7 @@ class CodecSpec:
         grain: `row` or `entity`; see the head of this file.
         derived: columns left out, since another column implies them.
         window_us: first and last event time of the training data, in microseconds since 1970; zeros without time.
+        parts: columns that are coded in several.
         once: whether no history of the training data holds an item twice with the same label (grain entity).
         least_paces_us: at grain entity, by size of a history (4^k to 4^(k+1) - 1 events, the last without end) the
             least mean gap of one; 0 where there is none.
@@ -140,6 +165,7 @@ class CodecSpec:
     window_us: tuple[int, int] = (0, 0)
     once: bool = False
     least_paces_us: tuple[float, ...] = ()
+    parts: tuple[Parts, ...] = ()
 
     @property
     def code_columns(self) -> tuple[str, ...]:
@@ -174,7 +200,8 @@ class CodecSpec:
     def to_json(self) -> str:
         columns = [vars(column) for column in self.columns]
         derived = [vars(each) for each in self.derived]
-        return json.dumps(vars(self) | {"columns": columns, "derived": derived}, sort_keys=True)
+        parts = [vars(each) for each in self.parts]
+        return json.dumps(vars(self) | {"columns": columns, "derived": derived, "parts": parts}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "CodecSpec":
@@ -182,7 +209,8 @@ class CodecSpec:
         raw = json.loads(text)
         columns = tuple(ColumnSpec(**_frozen(column)) for column in raw.pop("columns"))
         derived = tuple(Derived(**each) for each in raw.pop("derived"))
-        return cls(columns=columns, derived=derived, **_frozen(raw))
+        parts = tuple(Parts(**_frozen(each)) for each in raw.pop("parts"))
+        return cls(columns=columns, derived=derived, parts=parts, **_frozen(raw))
 
 
 def _frozen(raw: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,7 @@ def _known_vectors(
         found = {item.name: vectors.hashed_vectors(item.values)}
     else:
         found = vectors.als_vectors(coded, item, next((c for c in wide if c.is_entity), None), seed)
-    groups = [feature_column(name) for name, spec in log.item_features.items() if spec.kind != "numeric"]
+    groups = [feature_column(name) for name, spec in log.item_features.items() if spec.kind in ("categorical", "id")]
     if groups:
         coded_items = with_codes(items.select("item_id", *groups), item)
         found[item.name] = vectors.with_attributes(found[item.name], item, coded_items, groups)

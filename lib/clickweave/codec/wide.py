@@ -29,10 +29,14 @@ def with_cold_items(spec: CodecSpec, items: DataFrame, *, max_values: int) -> Co
 
 
 def with_digits(spec: CodecSpec, config: EncodeConfig) -> CodecSpec:
-    """The spec with the number of digits of each column; rare codes decode to one of the most frequent values."""
+    """The spec with the number of digits of each column; rare codes decode to one of the most frequent values.
+
+    Parts of columns have few values and no digits.
+    """
+    parts = {name for each in spec.parts for name in each.columns}
 
     def counted(column: ColumnSpec) -> ColumnSpec:
-        if column.kind != VALUES:
+        if column.kind != VALUES or column.name in parts:
             return column
         seen = sum(count > 0 for count in column.counts[: config.direct_ids])
         digits = num_digits(len(column.values), config.direct_ids)

@@ -32,12 +32,17 @@ class SourceConfig(Section):
     users: Source | None = Field(None, description="one row per user; null: derived from real/train")
 
 
-class TimeColumn(Section):
-    """The event time: a number with a unit, a timestamp or date column, or text with a format."""
+class TimeFormat(Section):
+    """How a column holds times: as numbers with a unit, as timestamps or dates, or as text with a format."""
 
-    column: str
     unit: Literal["s", "ms", "us"] | None = Field(None, description="of a number since 1970 (UTC); null: a time column")
     format: str | None = Field(None, description="Spark datetime pattern of a text column")
+
+
+class TimeColumn(TimeFormat):
+    """The event time."""
+
+    column: str
 
 
 class Threshold(Section):
@@ -74,8 +79,8 @@ class EventTypes(Section):
         return order
 
 
-class FeatureSpec(Section):
-    """One context, item or user attribute, and how ingest normalises it."""
+class FeatureSpec(TimeFormat):
+    """One context, item or user attribute, and how ingest normalises it; `unit` and `format` are those of a time."""
 
     kind: Literal["categorical", "id", "numeric", "vector", "text", "time"]
     column: str | None = Field(None, description="source column; null: the feature's name")
@@ -84,15 +89,10 @@ class FeatureSpec(Section):
     min: float | None = Field(None, description="declared range, canonical unit; values below are set to it")
     max: float | None = Field(None, description="declared range, canonical unit; values above are set to it")
 
-    @field_validator("kind")
-    @classmethod
-    def _built(cls, kind: str) -> str:
-        if kind in ("vector", "text", "time"):
-            raise ValueError(f"features of kind {kind!r} are not built yet; leave the column without a role")
-        return kind
-
     @model_validator(mode="after")
-    def _ordered(self) -> "FeatureSpec":
+    def _consistent(self) -> "FeatureSpec":
+        if self.kind != "time" and (self.unit is not None or self.format is not None):
+            raise ValueError(f"unit and format belong to features of kind time, not {self.kind}")
         if self.min is not None and self.max is not None and self.min > self.max:
             raise ValueError(f"min {self.min:g} is above max {self.max:g}")
         return self

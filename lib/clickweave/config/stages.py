@@ -63,6 +63,7 @@ class EncodeConfig(Section):
     max_values: int = Field(2_000_000, ge=1, description="kept values per column; the rest becomes the rare code")
     direct_ids: int = Field(2_000, ge=1, description="a column with more kept values gets item codes: a few digits")
     min_users: int = Field(5, ge=1, description="k: attribute and query values backed by fewer users become rare")
+    max_pieces: int = Field(8, ge=1, le=64, description="pieces of a text that fewer users wrote; the rest is cut off")
     validation_share: Share = Field(0.1, description="share of rows (grain entity: of entities) that validate")
     row_group_rows: int = Field(65_536, ge=1, description="upper bound of rows in one row group")
     seed: int = 0

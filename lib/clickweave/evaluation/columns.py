@@ -1,5 +1,6 @@
 """Which columns of a row are judged, and how: as numbers or as values. Names are those of a sample frame."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -44,8 +45,18 @@ def user_column(name: str) -> str:
     return "user_" + feature_column(name)
 
 
+def judged_features(features: Mapping[str, FeatureSpec]) -> dict[str, FeatureSpec]:
+    """The features that are judged: no vectors, since nothing compares them number by number."""
+    return {name: spec for name, spec in features.items() if spec.kind != "vector"}
+
+
+def is_number(spec: FeatureSpec) -> bool:
+    """Whether a feature is compared as a number; a time is, in seconds (samples.py)."""
+    return spec.kind in ("numeric", "time")
+
+
 def _kind(spec: FeatureSpec) -> Kind:
-    return "number" if spec.kind == "numeric" else "values"
+    return "number" if is_number(spec) else "values"
 
 
 def judged_columns(schema: SchemaConfig) -> list[Column]:
@@ -56,7 +67,8 @@ def judged_columns(schema: SchemaConfig) -> list[Column]:
     if schema.propensity is not None:
         columns.append(Column("propensity", "propensity", "number", "event"))
     columns += [
-        Column(feature_column(name), name, _kind(spec), "event") for name, spec in schema.event_features.items()
+        Column(feature_column(name), name, _kind(spec), "event")
+        for name, spec in judged_features(schema.event_features).items()
     ]
     if schema.event_time is not None:
         columns.append(Column("day", "time", "number", "time"))
@@ -67,10 +79,12 @@ def judged_columns(schema: SchemaConfig) -> list[Column]:
     if schema.query is not None:
         columns.append(Column("query_events", "query popularity", "number", "count"))
     columns += [
-        Column(item_column(name), f"item {name}", _kind(spec), "item") for name, spec in schema.item_features.items()
+        Column(item_column(name), f"item {name}", _kind(spec), "item")
+        for name, spec in judged_features(schema.item_features).items()
     ]
     columns += [
-        Column(user_column(name), f"user {name}", _kind(spec), "user") for name, spec in schema.user_features.items()
+        Column(user_column(name), f"user {name}", _kind(spec), "user")
+        for name, spec in judged_features(schema.user_features).items()
     ]
     return columns
 

@@ -25,8 +25,10 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import BLENDED, GENERATED, feature_column
+from clickweave.evaluation.columns import judged_features
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.evaluation.samples import event_value
 from clickweave.frames.draws import unit_draw
 from clickweave.frames.runs import last_items
 
@@ -105,7 +107,7 @@ def _row(name: str, found: dict[str, Copies] | None, reason: str) -> Row:
 
 
 def _values(schema: SchemaConfig) -> list[str]:
-    features = [feature_column(name) for name in schema.event_features]
+    features = [feature_column(name) for name in judged_features(schema.event_features)]
     return ["item_id", "query", "position", "propensity", "label", *features]
 
 
@@ -113,6 +115,12 @@ def _compared(df: DataFrame, schema: SchemaConfig) -> DataFrame:
     """entity_id and the compared columns as text, time as microseconds; what a table lacks is null."""
     time = F.unix_micros("event_time") if "event_time" in df.columns else F.lit(None).cast("long")
     entity = F.col("entity_id").cast("string")
+    times = {
+        feature_column(name): event_value(df, name, spec, schema)
+        for name, spec in schema.event_features.items()
+        if spec.kind == "time"
+    }
+    df = df.withColumns(times)
     return df.select(entity, *[_number_text(df, name) for name in _values(schema)], time.alias("time_us"))
 
 

@@ -14,9 +14,9 @@ from pyspark.sql import Column as SparkColumn
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import FeatureSpec, SchemaConfig
 from clickweave.contracts.tables import REAL, feature_column
-from clickweave.evaluation.columns import item_column, user_column
+from clickweave.evaluation.columns import is_number, item_column, judged_features, user_column
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.frames.draws import unit_draw
 
@@ -66,8 +66,11 @@ def draw_samples(inputs: EvaluationInputs) -> Samples:
     drawn.append(_top(_canonical(inputs.mixed, inputs.schema), min(limit, PICTURE_ROWS), seed + 1, "mixed"))
     rows = reduce(DataFrame.unionByName, drawn)
     rows = _with_train_counts(rows, inputs)
-    rows = _with_attributes(rows, inputs.items, "item_id", [(f, item_column(f)) for f in inputs.schema.item_features])
-    rows = _with_attributes(rows, inputs.users, "user_id", [(f, user_column(f)) for f in inputs.schema.user_features])
+    for key, table, names in (
+        ("item_id", inputs.items, {name: item_column(name) for name in judged_features(inputs.schema.item_features)}),
+        ("user_id", inputs.users, {name: user_column(name) for name in judged_features(inputs.schema.user_features)}),
+    ):
+        rows = _with_attributes(rows, table, key, names)
     frame = _with_calendar(rows.toPandas()).sort_values(["side", "draw", "row_id"], kind="stable")
     frame = _as_declared(frame, inputs.schema)
     parts = {side: frame[frame["side"] == side].reset_index(drop=True) for side in (*sides, "mixed")}
@@ -120,10 +123,23 @@ def _canonical(df: DataFrame, schema: SchemaConfig) -> DataFrame:
     numbers = [typed(name, "double") for name in ("position", "propensity", "label", "weight")]
     time = F.unix_micros("event_time") if "event_time" in df.columns else F.lit(None)
     features = [
-        typed(feature_column(name), "double" if spec.kind == "numeric" else "string")
-        for name, spec in schema.event_features.items()
+        event_value(df, name, spec, schema).alias(feature_column(name))
+        for name, spec in judged_features(schema.event_features).items()
     ]
     return df.select(*keys, *numbers, (time.cast("double") / 1e6).alias("time_s"), *features)
+
+
+def event_value(df: DataFrame, name: str, spec: FeatureSpec, schema: SchemaConfig) -> SparkColumn:
+    """An event feature as it is compared: text or a double, null where the table lacks it.
+
+    A time is the seconds that it lies after event_time, or after 1970 where the log has none.
+    """
+    column = feature_column(name)
+    if spec.kind == "time" and column in df.columns:
+        start = F.lit(0) if schema.event_time is None else F.unix_micros("event_time")
+        return (F.unix_micros(column) - start).cast("double") / 1e6
+    kind = "double" if is_number(spec) else "string"
+    return F.col(column).cast(kind) if column in df.columns else F.lit(None).cast(kind)
 
 
 def _top(df: DataFrame, limit: int, seed: int, side: str) -> DataFrame:
@@ -144,13 +160,21 @@ def _with_train_counts(rows: DataFrame, inputs: EvaluationInputs) -> DataFrame:
     return rows
 
 
-def _with_attributes(rows: DataFrame, table: DataFrame | None, key: str, names: list[tuple[str, str]]) -> DataFrame:
-    """Rows with attributes joined; `table` has one row per key, so the number of rows stays."""
+def _with_attributes(rows: DataFrame, table: DataFrame | None, key: str, names: dict[str, str]) -> DataFrame:
+    """Rows with attributes joined under other names; `table` has one row per key, so the number of rows stays. Times
+    are seconds since 1970.
+    """
     if table is None:
-        return rows.select("*", *[F.lit(None).cast("string").alias(alias) for _, alias in names])
-    present = [(name, alias) for name, alias in names if feature_column(name) in table.columns]
-    missing = [alias for name, alias in names if feature_column(name) not in table.columns]
-    side = table.select(key, *[F.col(feature_column(name)).alias(alias) for name, alias in present])
+        return rows.select("*", *[F.lit(None).cast("string").alias(alias) for alias in names.values()])
+    present = [(name, alias) for name, alias in names.items() if feature_column(name) in table.columns]
+    missing = [alias for name, alias in names.items() if feature_column(name) not in table.columns]
+    kinds = {field.name: field.dataType.typeName() for field in table.schema.fields}
+    values = {
+        alias: F.unix_micros(column).cast("double") / 1e6 if kinds[column] == "timestamp" else F.col(column)
+        for name, alias in present
+        for column in [feature_column(name)]
+    }
+    side = table.select(key, *[value.alias(alias) for alias, value in values.items()])
     rows = rows.join(side, on=key, how="left") if present else rows
     return rows.select("*", *[F.lit(None).cast("string").alias(alias) for alias in missing])
 
@@ -163,7 +187,7 @@ def _with_calendar(frame: pd.DataFrame) -> pd.DataFrame:
 def _as_declared(frame: pd.DataFrame, schema: SchemaConfig) -> pd.DataFrame:
     """Numeric columns as float64 (NaN for null), whatever type they came in."""
     numeric = ["position", "propensity", "label", "weight", "time_s", "item_events", "query_events"]
-    numeric += [feature_column(name) for name, spec in schema.event_features.items() if spec.kind == "numeric"]
-    numeric += [item_column(name) for name, spec in schema.item_features.items() if spec.kind == "numeric"]
-    numeric += [user_column(name) for name, spec in schema.user_features.items() if spec.kind == "numeric"]
+    numeric += [feature_column(name) for name, spec in schema.event_features.items() if is_number(spec)]
+    numeric += [item_column(name) for name, spec in schema.item_features.items() if is_number(spec)]
+    numeric += [user_column(name) for name, spec in schema.user_features.items() if is_number(spec)]
     return frame.assign(**{name: pd.to_numeric(frame[name], errors="coerce").astype("float64") for name in numeric})

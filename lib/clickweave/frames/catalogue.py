@@ -1,13 +1,16 @@
 """Side tables: one row per item or user with its normalised attributes, read or derived from real/train."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from clickweave.config.log import FeatureSpec, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.normalise import feature_value
+from clickweave.frames.source_rows import raw_feature
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,15 @@ def sides(log: SchemaConfig) -> tuple[Side, Side]:
     return items, Side("users", "user_id", log.user, log.user_features)
 
 
-def from_side_table(raw: DataFrame, raw_key: str, side: Side) -> DataFrame:
-    """The text key and one `feature_<x>` per attribute; rows without a key are left out. Narrow."""
+def from_side_table(raw: DataFrame, raw_key: str, side: Side, lengths: Mapping[str, int] | None = None) -> DataFrame:
+    """The text key and one `feature_<x>` per attribute; rows without a key are left out. Narrow.
+
+    Args:
+        lengths: of the vectors among the attributes (frames/vectors.py); others are null.
+    """
+    known = lengths or {}
     attributes = [
-        feature_value(F.col(f"`{spec.column or name}`"), spec).alias(feature_column(name))
+        feature_value(F.col(f"`{spec.column or name}`"), spec, known.get(name)).alias(feature_column(name))
         for name, spec in side.features.items()
     ]
     return raw.select(F.col(f"`{raw_key}`").cast("string").alias(side.key), *attributes).where(
@@ -44,15 +52,19 @@ def from_side_table(raw: DataFrame, raw_key: str, side: Side) -> DataFrame:
     )
 
 
-def from_events(events: DataFrame, side: Side) -> DataFrame:
+def from_events(events: DataFrame, side: Side, lengths: Mapping[str, int] | None = None) -> DataFrame:
     """One row per key found in the events; an attribute is its most frequent value there, ties by value.
 
     Attributes are read from `source`. One shuffle by key for the keys and one for each attribute.
+
+    Args:
+        lengths: of the vectors among the attributes (frames/vectors.py); others are null.
     """
+    known = lengths or {}
     keyed = events.where(F.col(side.key).isNotNull())
     table = keyed.select(side.key).distinct()
     for name, spec in side.features.items():
-        value = feature_value(F.col("source").getField(spec.column or name), spec).alias("value")
+        value = feature_value(F.col("source").getField(spec.column or name), spec, known.get(name)).alias("value")
         counted = keyed.select(side.key, value).where(F.col("value").isNotNull()).groupBy(side.key, "value").count()
         best = Window.partitionBy(side.key).orderBy(F.desc("count"), "value")
         top = counted.withColumn("_place", F.row_number().over(best)).where("_place = 1")
@@ -66,12 +78,11 @@ def join_attributes(events: DataFrame, table: DataFrame, side: Side) -> DataFram
     return events.join(table.select(side.key, *named), side.key, "left")
 
 
-def raw_attributes(side: Side, raw_columns: list[str]) -> dict[str, Column]:
+def raw_attributes(side: Side, raw_type: StructType) -> dict[str, Column]:
     """Raw column -> joined attribute in the log's unit, for the attributes that the raw log itself carries."""
     values = {}
     for name, spec in side.features.items():
         column = spec.column or name
-        if column in raw_columns:
-            value = F.col(side.column(name))
-            values[column] = value / F.lit(spec.scale) if spec.kind == "numeric" and spec.scale != 1.0 else value
+        if column in raw_type.fieldNames():
+            values[column] = raw_feature(F.col(side.column(name)), spec, raw_type[column].dataType)
     return values

@@ -2,9 +2,9 @@
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import StructType
+from pyspark.sql.types import ArrayType, NumericType, StructType
 
-from clickweave.config.log import LabelColumns, SchemaConfig, Threshold
+from clickweave.config.log import FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeFormat
 from clickweave.errors import ContractError
 from clickweave.frames.align.keys import id_space
 from clickweave.frames.catalogue import Side, sides
@@ -25,18 +25,20 @@ def check_columns(source_type: StructType, log: SchemaConfig, where: str, *, giv
             roles[f"labels.{name}"] = label.column if isinstance(label, Threshold) else label
     elif log.labels is not None:
         roles["labels.column"] = log.labels.column
-    roles |= {f"features.{name}": spec.column or name for name, spec in log.features.items()}
     for role, column in roles.items():
         if column is not None:
             _check_column(source_type, column, f"schema.{role}", where)
             _check_plain(source_type, column, f"schema.{role}")
+    for name, spec in log.features.items():
+        column = spec.column or name
+        _check_column(source_type, column, f"schema.features.{name}", where)
+        if spec.kind != "vector":
+            _check_plain(source_type, column, f"schema.features.{name}")
+        _check_kind(source_type, column, spec, f"schema.features.{name}")
     _check_types(source_type, log)
     for side in sides(log):
-        for name, spec in side.features.items():
-            if side.name not in given:
-                _check_column(
-                    source_type, spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}", where
-                )
+        if side.name not in given:
+            _check_attributes(source_type, side, where)
 
 
 def _check_types(source_type: StructType, log: SchemaConfig) -> None:
@@ -47,16 +49,8 @@ def _check_types(source_type: StructType, log: SchemaConfig) -> None:
                 id_space(source_type[column].dataType)
             except ContractError as error:
                 raise ContractError(f"ingest: column {column!r} (schema.{role}): {error}") from None
-    time = log.event_time
-    if time is not None:
-        kind = source_type[time.column].dataType.typeName()
-        is_time = kind in ("timestamp", "date", "timestamp_ntz")
-        if is_time and (time.unit or time.format):
-            raise ContractError(f"ingest: event_time column {time.column!r} is {kind}; leave out its unit and format")
-        if not is_time and kind != "string" and time.unit is None:
-            raise ContractError(
-                f"ingest: event_time column {time.column!r} is {kind}; set schema.event_time.unit to s, ms or us"
-            )
+    if log.event_time is not None:
+        _check_time(source_type, log.event_time.column, log.event_time, "schema.event_time")
     numbers = {"schema.position": log.position, "schema.propensity": log.propensity}
     numbers |= {f"schema.features.{n}": s.column or n for n, s in log.event_features.items() if s.kind == "numeric"}
     for role, column in numbers.items():
@@ -72,8 +66,7 @@ def check_side_table(table_type: StructType, key: str, side: Side, where: str) -
         ContractError: with the column, its role, and what there is.
     """
     _check_column(table_type, key, f"source.{side.name}.key", where)
-    for name, spec in side.features.items():
-        _check_column(table_type, spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}", where)
+    _check_attributes(table_type, side, where)
 
 
 def check_unique(table: DataFrame, key: str, role: str) -> None:
@@ -98,6 +91,32 @@ def mark_unknown(events: DataFrame, known: DataFrame, key: str, role: str) -> Da
     unknown = F.col(key).isNotNull() & F.col("_known").isNull()
     reason = F.when(unknown, F.array(F.lit(f"{key} is not in {role}"))).otherwise(F.array().cast("array<string>"))
     return marked.withColumn("reasons", F.concat("reasons", reason)).drop("_known")
+
+
+def _check_attributes(table_type: StructType, side: Side, where: str) -> None:
+    for name, spec in side.features.items():
+        column, role = spec.column or name, f"schema.{side.name.removesuffix('s')}_features.{name}"
+        _check_column(table_type, column, role, where)
+        _check_kind(table_type, column, spec, role)
+
+
+def _check_kind(table_type: StructType, column: str, spec: FeatureSpec, role: str) -> None:
+    kind = table_type[column].dataType
+    if spec.kind == "time":
+        _check_time(table_type, column, spec, role)
+    if spec.kind == "vector" and not (isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)):
+        raise ContractError(
+            f"ingest: column {column!r} ({role}) is {kind.simpleString()[:80]}; a vector is an array of numbers"
+        )
+
+
+def _check_time(table_type: StructType, column: str, spec: TimeFormat, role: str) -> None:
+    kind = table_type[column].dataType.typeName()
+    is_time = kind in ("timestamp", "date", "timestamp_ntz")
+    if is_time and (spec.unit or spec.format):
+        raise ContractError(f"ingest: column {column!r} ({role}) is {kind}; leave out its unit and format")
+    if not is_time and kind != "string" and spec.unit is None:
+        raise ContractError(f"ingest: column {column!r} ({role}) is {kind}; set {role}.unit to s, ms or us")
 
 
 def _check_plain(table_type: StructType, column: str, role: str) -> None:

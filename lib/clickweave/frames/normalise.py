@@ -4,19 +4,30 @@
 `reasons`, empty for a good row. Native expressions only; every cast is a try_cast, since ANSI mode is on.
 """
 
+from collections.abc import Mapping
+
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeColumn
+from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeFormat
 from clickweave.config.stages import IngestConfig
 from clickweave.contracts.tables import feature_column
+from clickweave.frames.vectors import vector_value
 
 _FAR_US = 1 << 57  # some 4,500 years; what lies beyond is set to it, so that no wrong unit overflows
+_WANTED = {"numeric": "a number", "time": "a time", "vector": "a vector of finite numbers as long as the others"}
 _MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
-def canonical_events(raw: DataFrame, log: SchemaConfig, config: IngestConfig) -> DataFrame:
-    """Requires `source` (struct of the raw row) and `raw_text` (null where it was readable). One row per raw row."""
+def canonical_events(
+    raw: DataFrame, log: SchemaConfig, config: IngestConfig, lengths: Mapping[str, int] | None = None
+) -> DataFrame:
+    """Requires `source` (struct of the raw row) and `raw_text` (null where it was readable). One row per raw row.
+
+    Args:
+        lengths: of the vectors among the event features (frames/vectors.py).
+    """
+    known = lengths or {}
     keys = {
         "user_id": _text_key(log.user),
         "session_id": _text_key(log.session),
@@ -27,19 +38,27 @@ def canonical_events(raw: DataFrame, log: SchemaConfig, config: IngestConfig) ->
         "propensity": F.lit(None).cast("double")
         if log.propensity is None
         else _source(log.propensity).try_cast("double"),
-        "event_time": _event_time(log.event_time),
+        "event_time": F.lit(None).cast("timestamp")
+        if log.event_time is None
+        else parsed_time(_source(log.event_time.column), log.event_time),
         "label": _label(log),
     }
     features = {
-        feature_column(name): feature_value(_source(spec.column or name), spec)
+        feature_column(name): feature_value(_source(spec.column or name), spec, known.get(name))
         for name, spec in log.event_features.items()
     }
     frame = raw.select("source", "raw_text", *[value.alias(name) for name, value in (keys | features).items()])
     return frame.withColumn("reasons", _reasons(log, config))
 
 
-def feature_value(raw: Column, spec: FeatureSpec) -> Column:
-    """A feature as text or double: case folded, in canonical units, inside the declared range; NaN is null."""
+def feature_value(raw: Column, spec: FeatureSpec, length: int | None = None) -> Column:
+    """A feature in its canonical type: text with its case folded, a time, a vector of that length, or a double in
+    canonical units and inside the declared range, NaN as null.
+    """
+    if spec.kind == "time":
+        return parsed_time(raw, spec)
+    if spec.kind == "vector":
+        return vector_value(raw, length)
     if spec.kind != "numeric":
         text = raw.cast("string")
         return {"keep": text, "lower": F.lower(text), "upper": F.upper(text)}[spec.case]
@@ -72,10 +91,8 @@ def _whole(column: str | None) -> Column:
     return F.when(is_whole, F.coalesce(raw.try_cast("bigint"), number.try_cast("bigint")))
 
 
-def _event_time(spec: TimeColumn | None) -> Column:
-    if spec is None:
-        return F.lit(None).cast("timestamp")
-    raw = _source(spec.column)
+def parsed_time(raw: Column, spec: TimeFormat) -> Column:
+    """A timestamp to the microsecond, UTC; null for what does not parse."""
     if spec.unit is not None:
         per_unit = _MICROS_PER_UNIT[spec.unit]
         # whole numbers exactly; fractions (1.5 s) by decimal, so that no microsecond is lost to binary rounding
@@ -150,11 +167,12 @@ def _reasons(log: SchemaConfig, config: IngestConfig) -> Column:
         value = F.col("propensity")
         rules.append(("propensity is outside (0, 1]", ~value.between(0, 1) | (value == 0) | F.isnan(value)))
     for name, spec in log.event_features.items():
-        if spec.kind == "numeric":
+        if spec.kind in _WANTED:
             column = spec.column or name
-            is_nan = F.lower(F.trim(_source(column).cast("string"))).isin("nan", "")
-            lost = raw_is(column) & F.col(feature_column(name)).isNull() & ~is_nan
-            rules.append((f"feature {name} ({column}) is not a number", lost))
+            lost = raw_is(column) & F.col(feature_column(name)).isNull()
+            if spec.kind != "vector":
+                lost = lost & ~F.lower(F.trim(_source(column).cast("string"))).isin("nan", "")
+            rules.append((f"feature {name} ({column}) is not {_WANTED[spec.kind]}", lost))
     return F.filter(
         F.array(*[F.when(test, F.lit(reason)) for reason, test in rules]), lambda reason: reason.isNotNull()
     )

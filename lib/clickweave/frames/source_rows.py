@@ -6,11 +6,12 @@ the canonical values, attributes by join, columns without a role from the parent
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.sql.types import DataType, StructType
+from pyspark.sql.types import ArrayType, DataType, StructType
 
-from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeColumn
+from clickweave.config.log import EventTypes, FeatureSpec, LabelColumns, SchemaConfig, Threshold, TimeFormat
 from clickweave.contracts.tables import feature_column
 
+_WHOLE = ("integer", "long", "short", "byte")
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
 
 
@@ -44,10 +45,12 @@ def source_values(log: SchemaConfig, source_type: StructType) -> dict[str, Colum
     keys |= {"query": log.query, "position": log.position, "propensity": log.propensity}
     values = {column: F.col(name) for name, column in keys.items() if column is not None}
     for name, spec in log.event_features.items():
-        values[spec.column or name] = _raw_feature(F.col(feature_column(name)), spec)
+        column = spec.column or name
+        values[column] = raw_feature(F.col(feature_column(name)), spec, source_type[column].dataType)
     values |= _label_values(log)
     if log.event_time is not None:
-        values[log.event_time.column] = _raw_time(log.event_time, source_type[log.event_time.column].dataType)
+        raw_type = source_type[log.event_time.column].dataType
+        values[log.event_time.column] = _raw_time(F.col("event_time"), log.event_time, raw_type)
     return values
 
 
@@ -68,7 +71,10 @@ def threshold_feature(log: SchemaConfig, threshold: Threshold) -> str:
     raise AssertionError(f"{threshold.column} is not carried")
 
 
-def _raw_feature(value: Column, spec: FeatureSpec) -> Column:
+def raw_feature(value: Column, spec: FeatureSpec, raw_type: DataType) -> Column:
+    """A canonical feature in the unit, and for times the format, of its raw column."""
+    if spec.kind == "time":
+        return _raw_time(value, spec, raw_type)
     return value / F.lit(spec.scale) if spec.kind == "numeric" and spec.scale != 1.0 else value
 
 
@@ -83,14 +89,14 @@ def _label_values(log: SchemaConfig) -> dict[str, Column]:
     return {}
 
 
-def _raw_time(spec: TimeColumn, raw_type: DataType) -> Column:
+def _raw_time(time: Column, spec: TimeFormat, raw_type: DataType) -> Column:
     if spec.unit is not None:
-        micros = F.unix_micros("event_time")
+        micros = F.unix_micros(time)
         per_second = _UNITS_PER_SECOND[spec.unit]
         per_unit = F.lit(1_000_000 // per_second)
         exact = micros.cast("decimal(28,6)") / per_unit
         whole = F.floor(exact).cast("bigint")
-        if raw_type.typeName() in ("integer", "long", "short", "byte"):
+        if raw_type.typeName() in _WHOLE:
             return whole
         if raw_type.typeName() == "string":  # 1700000000, or 1700000000.25 without trailing zeros
             return F.when(F.pmod(micros, per_unit) == 0, whole.cast("string")).otherwise(
@@ -98,14 +104,20 @@ def _raw_time(spec: TimeColumn, raw_type: DataType) -> Column:
             )
         return exact
     if spec.format is not None:
-        return F.date_format("event_time", spec.format)
-    return F.col("event_time")
+        return F.date_format(time, spec.format)
+    return time
+
+
+def _rounded(number: Column) -> Column:
+    return F.round(number)
 
 
 def _as_type(value: Column, kind: DataType) -> Column:
     """A cast that cannot fail: through double for whole numbers that stand as text such as `1.0`."""
     if kind.typeName() == "boolean":
         return value.cast("boolean")
-    if kind.typeName() in ("integer", "long", "short", "byte"):
+    if kind.typeName() in _WHOLE:
         return F.coalesce(value.try_cast(kind), F.round(value.try_cast("double")).try_cast(kind))
+    if isinstance(kind, ArrayType) and kind.elementType.typeName() in _WHOLE:
+        return F.transform(value.try_cast("array<double>"), _rounded).try_cast(kind)
     return value.try_cast(kind)

@@ -1,7 +1,7 @@
 """Generation inside Spark tasks: blocks of rows, each with a seed of its own, so that partitions do not matter."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -72,10 +72,10 @@ def block_seed(seed: int, block: int) -> int:
     return int.from_bytes(hashlib.sha256(f"sample {seed} {block}".encode()).digest()[:8], "big") >> 1
 
 
-def _decode(codec: CodecSpec) -> Decode:
+def _decode(codec: CodecSpec, tables: Mapping[str, np.ndarray]) -> Decode:
     """How draws of this codec's generators become decoded rows with `place`, and at grain entity `entity_place`."""
     if codec.grain == ENTITY:
-        decode_histories = HistoryDecoder(codec)
+        decode_histories = HistoryDecoder(codec, tables)
 
         def of_histories(drawn: Histories, rng: np.random.Generator) -> pa.RecordBatch:
             return decode_histories(
@@ -89,7 +89,7 @@ def _decode(codec: CodecSpec) -> Decode:
             )
 
         return of_histories
-    decode_rows = Decoder(codec)
+    decode_rows = Decoder(codec, tables)
 
     def of_rows(drawn: Batch, rng: np.random.Generator) -> pa.RecordBatch:
         rows = decode_rows(drawn.codes_BC.numpy(), drawn.positions_BP.numpy(), rng)
@@ -105,5 +105,5 @@ def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
         opened = open_bundle(bundle)
         if opened.codec.grain == ROW:  # of histories ever fewer go on together: few rows cost less as it is
             freeze(opened.generator)
-        _OPENED[key] = (opened, _decode(opened.codec))
+        _OPENED[key] = (opened, _decode(opened.codec, opened.tables))
     return _OPENED[key]

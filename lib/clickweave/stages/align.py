@@ -1,15 +1,27 @@
 """align: raw synthetic rows -> synthetic: new ids, attributes by join, time window, sessions, the log's own columns."""
 
 from dataclasses import asdict
+from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.spec import ENTITY, EVENT_CLOCK, FIRST_VALUE, PLACE, PROFILE_PREFIX, CodecSpec
+from clickweave.codec.spec import (
+    ENTITY,
+    EVENT_CLOCK,
+    FIRST_VALUE,
+    PLACE,
+    PROFILE_PREFIX,
+    SINCE,
+    TEXT,
+    CodecSpec,
+    ColumnSpec,
+)
 from clickweave.contracts.tables import TRAIN, event_columns, feature_column
 from clickweave.frames import catalogue
-from clickweave.frames.align import derived, keys, rows
+from clickweave.frames.align import derived, keys, rows, texts
 from clickweave.frames.align.copies import drop_copied_runs
+from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files
@@ -24,10 +36,12 @@ def run(run: StageRun) -> StageResult:
     log, train = run.recipe.log, run.read_part(TRAIN)
     codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
     raw_type = source_type(train)
-    entities, raw = _with_ids(run, codec, run.read("sample", "raw"), train)
+    sampled, replaced = _without_private_texts(run, codec, run.read("sample", "raw"), train)
+    entities, raw = _with_ids(run, codec, sampled, train)
     window = rows.fit_time_window(train, step_us=_step_us(codec))
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
     events = inside(rows.as_events(raw, log, run.key, run.recipe.train.generator), window)
+    events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
     if codec.grain == ENTITY and log.item is not None and log.event_time is not None:
         events = drop_copied_runs(events, train)
     for each in codec.derived:
@@ -38,7 +52,7 @@ def run(run: StageRun) -> StageResult:
     new_users = run.write("users", _new_users(run, entities, raw if codec.grain == ENTITY else None))
     attributes: dict[str, Column] = {}
     for side, table in ((items, run.read("ingest", "items")), (users, new_users)):
-        attributes |= catalogue.raw_attributes(side, raw_type.fieldNames())
+        attributes |= catalogue.raw_attributes(side, raw_type)
         events = catalogue.join_attributes(events, table, side)
     events = with_source(events, log, raw_type, attributes=attributes)
     ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
@@ -46,7 +60,34 @@ def run(run: StageRun) -> StageResult:
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window),
+        metrics={"replaced_texts": replaced} if replaced else {},
     )
+
+
+def _without_private_texts(
+    run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame
+) -> tuple[DataFrame, dict[str, int]]:
+    """The raw rows with frequent texts in place of those that few users wrote, and how many of each column."""
+    found: dict[str, int] = {}
+    columns = {column.name: column for column in codec.columns}
+    for name in [each.name for each in codec.parts if each.kind == TEXT]:
+        real = _real_texts(run, columns[name], train)
+        marked = texts.marked_private(raw, texts.private_texts(real, name, min_users=run.recipe.encode.min_users), name)
+        found[name] = texts.num_private(marked)
+        places = ("block", rows.ENTITY_PLACE) if codec.grain == ENTITY else ("block",)
+        key = places if columns[name].level == ENTITY else (*places, "place")
+        raw = texts.replaced_private(marked, name, columns[name].values, *key, seed=run.recipe.sample.seed)
+    has_key = [F.col(name).isNotNull() for name in ("item_id", "query") if name in raw.columns]
+    return raw.where(reduce(Column.__or__, has_key)) if found else raw, found
+
+
+def _real_texts(run: StageRun, column: ColumnSpec, train: DataFrame) -> DataFrame:
+    """Real texts of a column with the entity_id of each, one row per event or, for users' attributes, user."""
+    if not column.name.startswith(PROFILE_PREFIX):
+        return train
+    users = run.read("ingest", "users").join(train.select("user_id").distinct(), "user_id", "left_semi")
+    raw_name = feature_column(column.name.removeprefix(PROFILE_PREFIX))
+    return users.select(F.col("user_id").alias("entity_id"), F.col(raw_name).alias(column.name))
 
 
 def _with_ids(run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame) -> tuple[DataFrame | None, DataFrame]:
@@ -93,7 +134,7 @@ def _under_new_ids(values: DataFrame, entities: DataFrame | None, key: str) -> D
 def _min_users(run: StageRun, column: str) -> int:
     """How many users must back a value of a derived column: k for categories, else 1."""
     spec = run.recipe.log.event_features[column.removeprefix(feature_column(""))]
-    return run.recipe.encode.min_users if spec.kind == "categorical" else 1
+    return run.recipe.encode.min_users if spec.kind in ("categorical", "text") else 1
 
 
 def _step_us(codec: CodecSpec) -> int:

@@ -22,7 +22,7 @@ def run(run: StageRun) -> StageResult:
     columns = event_columns(tuple(log.event_features))
     items, _ = catalogue.sides(log)
     raw_type = source_type(train)
-    attributes = catalogue.raw_attributes(items, raw_type.fieldNames())
+    attributes = catalogue.raw_attributes(items, raw_type)
     augmented, fitted = train.limit(0), {}
     for number, params in enumerate(run.recipe.augment.operators):
         name = params.model_dump()["name"]

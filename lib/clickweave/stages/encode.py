@@ -14,9 +14,11 @@ from safetensors.numpy import save
 from clickweave.codec.analyse import fit_codec, with_bin_counts
 from clickweave.codec.derived import fit_derived, without_derived
 from clickweave.codec.encode import encode_batch, shard_schema
+from clickweave.codec.fit_parts import fit_parts
 from clickweave.codec.inputs import history_inputs, planned_columns, row_inputs
 from clickweave.codec.spec import ENTITY, LENGTH, PLACE, ROW, CodecSpec
 from clickweave.codec.tables import fit_tables
+from clickweave.codec.times import fit_times, planned_time_parts, with_time_parts
 from clickweave.codec.wide import with_cold_items, with_digits, with_wide_codes, without_wide_values
 from clickweave.contracts.tables import TRAIN
 from clickweave.frames.draws import unit_draw
@@ -44,17 +46,23 @@ def run(run: StageRun) -> StageResult:
         inputs = row_inputs(train)
     implied = fit_derived(inputs, log, grain)
     planned = without_derived(planned_columns(log, grain), implied)
+    times = fit_times(inputs, planned, timed=log.event_time is not None, num_bins=config.num_bins)
+    inputs, planned = with_time_parts(inputs, times), planned_time_parts(planned, times)
     spec = fit_codec(inputs, planned, config, grain=grain, fitted_on=run.manifest("ingest").key)
-    spec = replace(spec, derived=tuple(each for each in implied if each.by != "entity_id"))
+    spec = replace(spec, derived=tuple(each for each in implied if each.by != "entity_id"), parts=times)
+    spec, rows, centroids = fit_parts(
+        inputs, planned, spec, config, unit_draw("row_id", salt="sample", seed=config.seed)
+    )
     spec = with_digits(with_cold_items(spec, items, max_values=config.max_values), config)
-    files.write_bytes(run.file("tables.safetensors"), save(fit_tables(inputs, items, spec, log, config.seed)))
+    tables = centroids | fit_tables(inputs, items, spec, log, config.seed)
+    files.write_bytes(run.file("tables.safetensors"), save(tables))
     held = unit_draw(order[0], salt="validation", seed=config.seed) < config.validation_share
     if grain == ENTITY:
         held &= F.col(LENGTH) <= max(LEAST_VALIDATING, config.validation_share * num_rows / 5)
     draw = unit_draw(order[0], salt="shard order", seed=config.seed)
     keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
     keys |= {f"_by_{name}": F.col(name) for name in order}
-    coded = _coded(inputs, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
+    coded = _coded(rows, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
     coded = coded.drop(*[key for key in keys if key != "part"])
     shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
     inputs.unpersist()

@@ -12,6 +12,7 @@ from clickweave.frames.normalise import canonical_events
 from clickweave.frames.quality import entity_of_row, number_equal_rows
 from clickweave.frames.sessions import cut_sessions
 from clickweave.frames.split import assign_parts, fit_time_cut
+from clickweave.frames.vectors import fit_lengths
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store.tables import read_raw, source_type
 
@@ -26,7 +27,8 @@ def run(run: StageRun) -> StageResult:
     given = {name for name in ("items", "users") if getattr(recipe.source, name) is not None}
     contract.check_columns(source_type(raw), recipe.log, recipe.source.events.path, given=given)
     sides = {side: _read_side(run, side) for side in catalogue.sides(recipe.log)}
-    events = canonical_events(raw, recipe.log, recipe.ingest)
+    lengths = fit_lengths(raw, recipe.log.event_features, inside="source")
+    events = canonical_events(raw, recipe.log, recipe.ingest, lengths)
     for side, table in sides.items():
         if table is not None and recipe.ingest.unknown_keys == "quarantine":
             events = contract.mark_unknown(events, table, side.key, side.name)
@@ -41,9 +43,10 @@ def run(run: StageRun) -> StageResult:
     counts |= _count_parts(run, real, counts)
     train = real.where(F.col("part") == TRAIN)
     for side, table in sides.items():
-        run.write(side.name, catalogue.from_events(train, side) if table is None else table)
+        run.write(side.name, _from_events(train, side) if table is None else table)
     reasons = run.read_own("quarantine").groupBy("reason").count().orderBy("reason").limit(100).collect()
-    return StageResult(counts, {"future_from_us": cut.future_from_us}, {"reasons": {r[0]: r[1] for r in reasons}})
+    fitted = {"future_from_us": cut.future_from_us, "vector_lengths": lengths}
+    return StageResult(counts, fitted, {"reasons": {r[0]: r[1] for r in reasons}})
 
 
 def _read_side(run: StageRun, side: catalogue.Side) -> DataFrame | None:
@@ -58,9 +61,13 @@ def _read_side(run: StageRun, side: catalogue.Side) -> DataFrame | None:
             f"ingest: source.{side.name} is given, but schema names no {side.name.removesuffix('s')} column"
         )
     contract.check_side_table(raw.schema, key, side, source.path)
-    table = catalogue.from_side_table(raw, key, side)
+    table = catalogue.from_side_table(raw, key, side, fit_lengths(raw, side.features))
     contract.check_unique(table, side.key, side.name)
     return table
+
+
+def _from_events(train: DataFrame, side: catalogue.Side) -> DataFrame:
+    return catalogue.from_events(train, side, fit_lengths(train, side.features, inside="source"))
 
 
 def _quarantine(run: StageRun, events: DataFrame) -> dict[str, int]:

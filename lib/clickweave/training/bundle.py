@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import safetensors.numpy
 import torch
 from pydantic import ValidationError
@@ -36,9 +37,10 @@ _PICKLE_MARKS = (b"\x80", b"PK\x03\x04")  # a pickle, and the zip around torch.s
 
 @dataclass(frozen=True)
 class Bundle:
-    """A generator ready to sample, what its codes mean, and how its training went."""
+    """A generator ready to sample, what its codes mean with their tables, and how its training went."""
 
     codec: CodecSpec
+    tables: Mapping[str, np.ndarray]
     generator: Generator
     training: dict[str, Any]
 
@@ -100,7 +102,7 @@ def open_bundle(content: Mapping[str, bytes]) -> Bundle:
             generator = registry.build(about["generator"], codec, params, tables)
         generator.load_state_dict(expanded(load(content[WEIGHTS])))
         generator.train(False)
-        return Bundle(codec, generator, json.loads(content[TRAINING]))
+        return Bundle(codec, tables, generator, json.loads(content[TRAINING]))
     except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, ValidationError, SafetensorError) as error:
         raise BundleError(f"bundle: does not fit this version: {_line(error)}; train again") from error
     except ClickweaveError as error:

@@ -1,3 +1,5 @@
+import datetime as dt
+
 import pytest
 from chispa import assert_df_equality
 from pyspark.sql.types import StructType
@@ -5,11 +7,13 @@ from pyspark.sql.types import StructType
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ContractError
 from clickweave.frames import catalogue, contract
+from clickweave.frames.vectors import fit_lengths
 
 LOG = SchemaConfig.model_validate(
     {"user": "u", "item": "i", "item_features": {"price": {"kind": "numeric", "scale": 0.5}, "colour": "categorical"}}
 )
 ITEMS, USERS = catalogue.sides(LOG)
+SOURCE = "i:string,taste:array<float>,born:bigint"
 
 WRONG = {
     "missing": ("u string", {"user": "u"}, r"column 'i' missing in log.csv; has \['u'\]; map it under schema.item"),
@@ -31,6 +35,14 @@ WRONG = {
         {"labels": {"x": {"column": "d", "at_least": 1}}},
         "'d' is date, not a number",
     ),
+    "time feature without unit": ("i string, t int", {"features": {"t": "time"}}, "set schema.features.t.unit"),
+    "time attribute with unit": (
+        "i string, t date",
+        {"item_features": {"x": {"kind": "time", "column": "t", "unit": "s"}}},
+        "'t' .schema.item_features.x. is date; leave out its unit",
+    ),
+    "vector of texts": ("i string, v array<string>", {"features": {"v": "vector"}}, "a vector is an array of numbers"),
+    "number as vector": ("i string, v double", {"features": {"v": "vector"}}, "'v' .*is double; a vector is an array"),
     "time as position": ("i string, t timestamp", {"position": "t"}, "schema.position"),
 }
 
@@ -84,13 +96,36 @@ def test_attributes_are_the_most_frequent_value_with_ties_by_value(raw_of, real_
     assert sorted(row[0] for row in users.collect()) == ["u", "v", "w"]
 
 
+def test_vectors_and_times_are_attributes_too_and_a_bad_vector_is_null(spark):
+    features = {"taste": "vector", "born": {"kind": "time", "unit": "s"}}
+    items, _ = catalogue.sides(SchemaConfig.model_validate({"item": "i", "item_features": features}))
+    ddl = "i string, taste array<float>, born bigint"
+    rows = [
+        ("a", [1.0, 2.0], 0),
+        ("b", [3.0], None),
+        ("c", [5.0, float("nan")], 60),
+        ("d", None, 0),
+        ("e", [0.5, 1.0], 0),
+    ]
+    raw = spark.createDataFrame(rows, ddl)
+    table = catalogue.from_side_table(raw, "i", items, fit_lengths(raw, items.features))
+    events = spark.createDataFrame([(row[0], row) for row in rows * 2], f"item_id string, source struct<{SOURCE}>")
+    again = catalogue.from_events(events, items, fit_lengths(events, items.features, inside="source"))
+    for found in (table, again):
+        values = {row["item_id"]: (row["feature_taste"], row["feature_born"]) for row in found.collect()}
+        start = dt.datetime(1970, 1, 1)
+        minute = start + dt.timedelta(minutes=1)
+        wanted = {"a": ([1.0, 2.0], start), "b": (None, None), "c": (None, minute), "d": (None, start)}
+        assert values == wanted | {"e": ([0.5, 1.0], start)}
+
+
 def test_a_join_keeps_every_row_and_attributes_return_to_the_logs_unit(spark):
     events = spark.createDataFrame([(1, "a"), (2, "a"), (3, "unknown"), (4, None)], "row_id int, item_id string")
     table = spark.createDataFrame(
         [("a", 2.0, "red"), ("b", 3.0, "x")], "item_id string, feature_price double, feature_colour string"
     )
     joined = catalogue.join_attributes(events, table, ITEMS)
-    values = catalogue.raw_attributes(ITEMS, ["price", "other"])
+    values = catalogue.raw_attributes(ITEMS, StructType.fromDDL("price double, other string"))
     assert set(values) == {"price"}
     found = joined.select("row_id", values["price"].alias("price"), ITEMS.column("colour")).orderBy("row_id")
     assert [tuple(row) for row in found.collect()] == [

@@ -5,6 +5,7 @@ import pytest
 from clickweave.config.log import SchemaConfig
 from clickweave.config.stages import IngestConfig
 from clickweave.frames.normalise import canonical_events
+from clickweave.frames.vectors import fit_lengths
 
 NAN, INF = float("nan"), float("inf")
 ITEM = {"item": "i"}
@@ -115,6 +116,37 @@ def test_features_are_in_canonical_units(raw_of, spec, ddl, values, wanted, bad)
     found, reasons = column(raw_of, {"features": {"f": {"column": "c"} | spec}}, ddl, values, "feature_f")
     assert found == wanted
     assert reasons == [["feature f (c) is not a number"] if number in bad else [] for number in range(len(values))]
+
+
+MOMENT = {"kind": "time", "unit": "s"}
+KINDS = [
+    (MOMENT, "string", ["1700000000", None, "", "soon"], [GOOD_TIME, None, None, None], [3]),
+    (MOMENT, "double", [1.7e9, NAN, 1e300], [GOOD_TIME, None, None], [2]),
+    ({"kind": "time"}, "timestamp", [GOOD_TIME, None], [GOOD_TIME, None], []),
+    ({"kind": "time", "format": "yyyy-MM-dd"}, "string", ["2023-11-14", "14/11"], [at("2023-11-14"), None], [1]),
+    ({"kind": "text", "case": "lower"}, "string", ["Red SHOE", None, ""], ["red shoe", None, ""], []),
+    (
+        {"kind": "vector"},
+        "array<float>",
+        [[1.0, 2.0], [0.5, -1.0], None, [1.0], [], [NAN, 1.0], [1.0, INF], [None, 1.0], [1.0, 2.0, 3.0]],
+        [[1.0, 2.0], [0.5, -1.0], *[None] * 7],
+        [3, 4, 5, 6, 7, 8],
+    ),
+    ({"kind": "vector"}, "array<double>", [None, None], [None, None], []),
+]
+
+
+@pytest.mark.parametrize(("spec", "ddl", "values", "wanted", "bad"), KINDS, ids=[f"{r[0]} {r[1]}" for r in KINDS])
+def test_times_vectors_and_texts_are_canonical_or_a_reason(raw_of, spec, ddl, values, wanted, bad):
+    raw = raw_of([("x", number, value) for number, value in enumerate(values)], f"i string, n int, c {ddl}")
+    log = SchemaConfig.model_validate(ITEM | {"features": {"f": {"column": "c"} | spec}})
+    lengths = fit_lengths(raw, log.event_features, inside="source")
+    found = canonical_events(raw, log, IngestConfig(), lengths).orderBy("source.n").select("feature_f", "reasons")
+    found = found.collect()
+    assert [row["feature_f"] for row in found] == wanted
+    what = {"time": "a time", "vector": "a vector of finite numbers as long as the others"}.get(spec["kind"])
+    reason = f"feature f (c) is not {what}"
+    assert [row["reasons"] for row in found] == [[reason] if n in bad else [] for n in range(len(values))]
 
 
 NUMBERS = [

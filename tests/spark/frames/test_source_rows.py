@@ -50,6 +50,20 @@ CASES = {
     "numeric boolean": ({"features": {"c": "numeric"}}, "boolean", [True, False, None]),
     "categorical int": ({"features": {"c": "categorical"}}, "int", [5, None]),
     "categorical boolean": ({"features": {"c": "categorical"}}, "boolean", [True, None]),
+    "time s": ({"features": {"f": {"kind": "time", "column": "c", "unit": "s"}}}, "bigint", [1_700_000_000, None]),
+    "time ms": ({"features": {"c": {"kind": "time", "unit": "ms"}}}, "double", [1_700_000_000_000.5, None]),
+    "time format": (
+        {"features": {"c": {"kind": "time", "format": "dd/MM/yyyy HH:mm"}}},
+        "string",
+        ["14/11/2023 22:13", None],
+    ),
+    "time string": ({"features": {"c": "time"}}, "string", ["2023-11-14 22:13:20.12", "2023-11-14 22:13:20", None]),
+    "time timestamp": ({"features": {"c": "time"}}, "timestamp", [TIME, None]),
+    "time date": ({"features": {"c": "time"}}, "date", [dt.date(2023, 11, 14), None]),
+    "vector float": ({"features": {"c": "vector"}}, "array<float>", [[0.1, -2.5], [1e-30, 0.0], None]),
+    "vector double": ({"features": {"c": "vector"}}, "array<double>", [[0.1 + 0.2, 1e300], None]),
+    "vector int": ({"features": {"c": "vector"}}, "array<int>", [[2**31 - 1, -3], None]),
+    "text": ({"features": {"c": "text"}}, "string", ["say  it ", "", None]),
     "id string": ({"features": {"c": "id"}}, "string", ["x y", None]),
 }
 
@@ -124,6 +138,15 @@ def test_a_value_that_does_not_fit_its_column_is_null_never_an_error(raw_of):
     events = canonical_events(raw, log, IngestConfig()).withColumns({"item_id": F.lit("x"), "position": F.lit(1000)})
     made = with_source(events, log, raw.schema["source"].dataType, attributes={})
     assert tuple(made.first()["source"]) == (None, None)
+
+
+def test_a_vector_of_fractions_is_rounded_where_the_log_has_whole_numbers(raw_of):
+    log = SchemaConfig.model_validate({"item": "i", "features": {"v": "vector"}})
+    raw = raw_of([("a", [1, 2])], "i string, v array<smallint>")
+    changed = F.array(F.lit(1.6), F.lit(-2.6))
+    events = canonical_events(raw, log, IngestConfig()).withColumn("feature_v", changed)
+    made = with_source(events, log, raw.schema["source"].dataType, attributes={})
+    assert made.first()["source"]["v"] == [2, -3]
 
 
 def test_levels_follow_from_the_threshold_columns(raw_of):

@@ -1,7 +1,5 @@
 """encode and align at both grains, around a sample that gives the training rows back: all that is lost is theirs."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -9,8 +7,7 @@ import pytest
 import safetensors.numpy
 from pyspark.sql import functions as F
 
-from clickweave.codec.decode import Decoder, HistoryDecoder
-from clickweave.codec.spec import ENTITY, EVENT, CodecSpec
+from clickweave.codec.spec import ENTITY, CodecSpec
 from clickweave.config.load import check_recipe
 from clickweave.frames.align import keys
 from clickweave.jobkit.cli import VARIANTS
@@ -59,42 +56,17 @@ def recipe_in(folder, grain):
     return recipe.model_copy(update={"encode": recipe.encode.model_copy(update={"grain": grain})})
 
 
-def same_rows(step):
-    """The training shards, decoded as if they had been generated."""
-    codec = CodecSpec.from_json(files.read_bytes(step.workspace.output("encode", "codec")).decode())
-    shards = pq.read_table(step.workspace.output("encode", "shards")).to_pandas()
-    rng = np.random.default_rng(0)
-
-    def parts(rows, columns):
-        codes = rows[[f"code_{column.name}" for column in columns]].to_numpy()
-        return codes, rows[[f"position_{c.name}" for c in columns if c.has_position]].to_numpy()
-
-    if codec.grain == ENTITY:
-        first = shards["place"] == 0
-        owner = np.cumsum(first) - 1
-        about, events = parts(shards[first], codec.at_level(ENTITY)), parts(shards, codec.at_level(EVENT))
-        rows = HistoryDecoder(codec)(*about, owner.to_numpy(), *events, shards["time_us"].to_numpy(), rng)
-        rows = rows.append_column("block", pa.array(np.zeros(len(shards), np.int64)))
-    else:
-        rows = Decoder(codec)(*parts(shards, codec.columns), rng)
-        rows = rows.append_column("block", pa.array(np.arange(len(shards)) // 64))
-        rows = rows.append_column("place", pa.array(np.arange(len(shards)) % 64))
-    step.write("raw", step.spark.createDataFrame(pa.Table.from_batches([rows])))
-    return SimpleNamespace(rows={"sampled": len(shards)})
-
-
-SAMPLE = SimpleNamespace(__name__="clickweave.stages.sample", run=same_rows)
 CONTENT = ["item_id", "label", "feature_genre", "feature_home", "event_time"]
 
 
 @pytest.fixture(scope="module", params=["row", ENTITY])
-def aligned(request, tmp_path_factory, stages_in):
+def aligned(request, tmp_path_factory, stages_in, sample_again):
     """grain, the encode stage's run, and align's."""
     folder = tmp_path_factory.mktemp(request.param)
     recipe, stage_on = recipe_in(folder, request.param), stages_in(folder)
     stage_on(ingest, recipe)
     _, encoded = stage_on(encode, recipe)
-    stage_on(SAMPLE, recipe)
+    stage_on(sample_again, recipe)
     with pytest.MonkeyPatch.context() as patch:  # what comes back here is nothing but copies
         patch.setattr(align, "drop_copied_runs", lambda events, train: events)
         return request.param, encoded, stage_on(align, recipe)[1]

@@ -77,9 +77,9 @@ def test_fewer_distinct_vectors_than_centroids_are_no_trouble():
 def test_centroids_are_fitted_on_a_sample_of_stated_size(monkeypatch):
     monkeypatch.setattr(digits, "SAMPLE", 500)
     seen = []
-    original = digits._centroids
+    original = digits.fit_centroids
     monkeypatch.setattr(
-        digits, "_centroids", lambda sample, most, seed: seen.append(sample) or original(sample, most, seed)
+        digits, "fit_centroids", lambda sample, most, seed: seen.append(sample) or original(sample, most, seed)
     )
     residual_digits(clustered()[0], 2, 0)
     assert [len(sample) for sample in seen] == [500, 500]
