@@ -74,10 +74,11 @@ class NextItem(ColumnUnit):
         *told: Any,
     ) -> torch.Tensor:
         """Mean over rows of -log p(item), in nats; with `rng` a share of true items is hidden among the near ones."""
-        memory, rng = told
+        memory, repeats_B2, labels_B, rng = told
         memory_BM = memory.items_BM
-        gates_B3 = self._gates(hidden_BH, memory_BM)
-        copy_BM = self._copy_logits(hidden_BH, memory)
+        closed_BM = _closed(memory, labels_B)
+        gates_B3 = self._gates(hidden_BH, memory_BM, closed_BM, repeats_B2)
+        copy_BM = self._copy_logits(hidden_BH, memory, closed_BM)
         near_BN, candidates_BN = self._near_logits(hidden_BH, memory_BM)
         hit_BN = candidates_BN == codes_B.unsqueeze(1)
         if rng is not None:
@@ -103,12 +104,13 @@ class NextItem(ColumnUnit):
         memory: Memory = told[0]
         memory_BM = memory.items_BM
         hidden_BH = hidden_BH.expand(rows, -1)
-        source_B = draw_categories(self._gates(hidden_BH, memory_BM), torch.rand(rows, generator=rng))
+        closed_BM = _closed(memory, told[2])
+        source_B = draw_categories(self._gates(hidden_BH, memory_BM, closed_BM, told[1]), torch.rand(rows, generator=rng))
         uniforms_B = torch.rand(rows, generator=rng)
         codes_B = torch.empty(rows, dtype=torch.long)
         copied, near, anew = ((source_B == source).nonzero().squeeze(1) for source in (COPY, NEAR, ANY))
         if len(copied):
-            logits = self._copy_logits(hidden_BH[copied], memory.rows(copied))
+            logits = self._copy_logits(hidden_BH[copied], memory.rows(copied), closed_BM[copied])
             place = draw_categories(logits / temperature, uniforms_B[copied])
             codes_B[copied] = memory_BM[copied].gather(1, place.unsqueeze(1)).squeeze(1)
         if len(near):
@@ -119,20 +121,26 @@ class NextItem(ColumnUnit):
             codes_B[anew] = self.codes.draw(self.query(hidden_BH[anew]), len(anew), rng, temperature, top_p)
         return codes_B, None
 
-    def _gates(self, hidden_BH: torch.Tensor, memory_BM: torch.Tensor) -> torch.Tensor:
-        """Log gates [B, 3]; -1e4 for a source that has nothing to offer."""
-        known_B = (memory_BM >= FIRST_VALUE).any(1)
+    def _gates(
+        self, hidden_BH: torch.Tensor, memory_BM: torch.Tensor, closed_BM: torch.Tensor, repeats_B2: torch.Tensor
+    ) -> torch.Tensor:
+        """Log gates [B, 3]; -1e4 for a source that has nothing to offer. They begin at the log shares of events that
+        repeat an item and that do not (Totals.log_shares).
+        """
+        known_B = ~closed_BM.all(1)
         near_B = (self._candidates(memory_BM) >= FIRST_VALUE).any(1)
         open_B3 = torch.stack([known_B, near_B, torch.ones_like(known_B)], dim=1)
-        return torch.log_softmax(self.gates(hidden_BH).masked_fill(~open_B3, -1e4), dim=1)
+        scores_B3 = self.gates(hidden_BH) + repeats_B2[:, [0, 1, 1]]
+        return torch.log_softmax(scores_B3.masked_fill(~open_B3, -1e4), dim=1)
 
-    def _copy_logits(self, hidden_BH: torch.Tensor, memory: Memory) -> torch.Tensor:
+    def _copy_logits(self, hidden_BH: torch.Tensor, memory: Memory, closed_BM: torch.Tensor) -> torch.Tensor:
+        """Scores of the remembered events' items [B, M]; -1e4 where closed."""
         keys_BMX = self.codes.keys(memory.items_BM)
         fit_BM = torch.bmm(keys_BMX, self.copy_query(hidden_BH).unsqueeze(2)).squeeze(2)
         by_label_BM = self.label_query(hidden_BH).gather(1, memory.labels_BM)
         by_used_BM = self.used_query(hidden_BH).gather(1, memory.used_BM)
         scores_BM = fit_BM + by_label_BM + by_used_BM + self.age_query(hidden_BH) + self.age_bias_M
-        return torch.as_tensor(scores_BM.masked_fill(memory.items_BM < FIRST_VALUE, -1e4))
+        return torch.as_tensor(scores_BM.masked_fill(closed_BM, -1e4))
 
     def _candidates(self, memory_BM: torch.Tensor) -> torch.Tensor:
         return self.get_buffer("neighbours_VK")[memory_BM[:, :RECENT]].flatten(1).long()
@@ -145,6 +153,19 @@ class NextItem(ColumnUnit):
         known_BN = (users_BRK + self.source_bias_R[: recent_BR.shape[1], None]).flatten(1)
         fit_BN = torch.bmm(self.codes.keys(candidates_BN), self.near_query(hidden_BH).unsqueeze(2)).squeeze(2)
         return (fit_BN + known_BN).masked_fill(candidates_BN < FIRST_VALUE, -1e4), candidates_BN
+
+
+def _closed(memory: Memory, labels_B: torch.Tensor | None) -> torch.Tensor:
+    """Which remembered events have no item that may be repeated [B, M].
+
+    Args:
+        labels_B: where a log has no item twice with one label, the labels that may still come, as bits of
+            `Memory.used_BM`: an item that has had all of them is not repeated.
+    """
+    closed_BM = memory.items_BM < FIRST_VALUE
+    if labels_B is None:
+        return closed_BM
+    return closed_BM | ((labels_B.unsqueeze(1) & ~memory.used_BM) == 0)
 
 
 def _log_share(logits_BN: torch.Tensor, hit_BN: torch.Tensor) -> torch.Tensor:

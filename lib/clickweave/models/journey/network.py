@@ -1,7 +1,7 @@
 """The journey generator: whole histories, event by event.
 
-First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each event
-and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
+First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each
+event and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
 training window to the next, so histories of any length are learnt whole.
 
 Legend: B lanes, L events of a window, R = B * L rows, C event columns, Q entity columns, H hidden units, M memory.
@@ -9,6 +9,7 @@ Legend: B lanes, L events of a window, R = B * L rows, C event columns, Q entity
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,9 @@ from clickweave.codec.spec import (
 from clickweave.contracts.tables import DAY_US
 from clickweave.models.clock import BinNumbers, Clock, Countdown
 from clickweave.models.columns import Aids, ColumnNet
+from clickweave.models.heads import ColumnUnit
 from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows, picked
+from clickweave.models.journey.counted import Counted
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
@@ -56,11 +59,14 @@ class Journey(Trainable):
         names = [column.name for column in events]
         self.item = names.index("item_id") if "item_id" in names else None
         self.label = names.index("label") if "label" in names else None
-        units = {}
+        self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
+        units: dict[int, ColumnUnit] = {
+            index: Counted(events[index], tables, size.hidden, size.embedding, group_V)
+            for index, group_V in self.totals.groups(events).items()
+        }
         if self.item is not None:
-            column = events[self.item]
             units[self.item] = NextItem(
-                column,
+                events[self.item],
                 tables,
                 size.hidden,
                 size.embedding,
@@ -75,6 +81,7 @@ class Journey(Trainable):
         self.read = modules(nn.Linear(size.embedding, size.hidden) for _ in events)
         self.about = modules(nn.Linear(small.embedding, size.hidden) for _ in about)
         self.cell = nn.GRUCell(size.hidden, size.hidden)
+        self.skip = nn.Linear(size.hidden, size.hidden, bias=False)  # the event before also counts as it is
         known = {column.name: (index, column) for side in (about, events) for index, column in enumerate(side)}
         sides = dict.fromkeys((LENGTH, SPAN, SPAN_DAYS, END_CLOCK, START_DAY, START_CLOCK), about)
         sides |= dict.fromkeys((GAP, GAP_DAYS, GAP_CLOCK), events)
@@ -85,15 +92,13 @@ class Journey(Trainable):
         self.step_us = int(max(known[GAP][1].step, 1)) if GAP in known else 1
         self.least_paces_us = torch.tensor(codec.least_paces_us or (0.0,), dtype=torch.float64)
         self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
-        self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:
         """-log p of the events and, on first events, of their entity: mean per event in nats."""
         self.begin(batch)
-        aids: Aids = {}
-        if self.item is not None:
-            aids = {self.item: (self._memories(batch), rng if self.training else None)}
+        came = batch.place_BL.flatten(), batch.left_BL.flatten(), batch.left_BLK.flatten(0, 1)
+        aids = self.aids(self._memories(batch), *came, rng if self.training else None)
         context_RH = self._contexts(batch, batch.place_BL == 0, aids)
         nats_C = self.events.nll(batch.events, range(len(self.read)), rng, context_RH, aids)
         total = nats_C.sum()
@@ -113,6 +118,22 @@ class Journey(Trainable):
         made = self.sample(max(1, n // EVENTS_OF_A_HISTORY), rng)
         return [*made.entities.codes_BC.unbind(1), *made.events.codes_BC.unbind(1)]
 
+    def aids(
+        self,
+        memory: Memory,
+        place_R: torch.Tensor,
+        left_R: torch.Tensor,
+        left_RK: torch.Tensor,
+        hiding: torch.Generator | None = None,
+    ) -> Aids:
+        """What units of single columns are told beside the state; with `hiding` a share of co-visited items is hidden."""
+        shares = self.totals.log_shares(place_R, left_R, left_RK)
+        found: dict[int, tuple[Any, ...]] = {index: (known,) for index, known in shares.items() if index is not None}
+        if self.item is not None:
+            labels_R = self.totals.open_labels(shares) if self.once else None
+            found[self.item] = (memory, shares[None], labels_R, hiding)
+        return found
+
     def begin(self, batch: Windows) -> None:
         """Forgets what was carried where lanes begin anew."""
         if batch.fresh or self.carried is None:
@@ -131,9 +152,24 @@ class Journey(Trainable):
             state_BH = torch.where(first_BL[:, step, None], starts_BLH[:, step], state_BH)
             before.append(state_BH)
             state_BH = self.cell(read_BLH[:, step], state_BH)
-        self.carried = replace(self.carried, state_BH=state_BH.detach())
+        last_BLH = torch.cat([self.carried.read_BH.unsqueeze(1), read_BLH[:, :-1]], dim=1)
+        last_BLH = last_BLH.masked_fill(first_BL.unsqueeze(2), 0.0)
+        self.carried = replace(self.carried, state_BH=state_BH.detach(), read_BH=read_BLH[:, -1].detach())
         came = batch.place_BL.flatten(), batch.left_BL.flatten(), batch.left_BLK.flatten(0, 1)
-        return torch.stack(before, dim=1).flatten(0, 1) + self.countdown(*came)
+        return self.told(torch.stack(before, dim=1).flatten(0, 1), last_BLH.flatten(0, 1), *came)
+
+    def told(
+        self,
+        state_RH: torch.Tensor,
+        last_RH: torch.Tensor,
+        place_R: torch.Tensor,
+        left_R: torch.Tensor,
+        left_RK: torch.Tensor,
+    ) -> torch.Tensor:
+        """What the next event is drawn from [R, H]: the state, the event before (zeros before the first), and how far
+        the history has come.
+        """
+        return torch.as_tensor(state_RH + self.skip(last_RH) + self.countdown(place_R, left_R, left_RK))
 
     def start(self, entities: Batch) -> torch.Tensor:
         """The state before the first event of each entity [n, H]."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from clickweave.models.journey.network import Journey
 
 REDRAWS = 16  # of a history or an event that the log's laws do not allow
+WORST = 100  # more than all totals that a history may miss
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,13 @@ class _Going:
     """The histories that are not over: which they are, and all that the next event depends on.
 
     Attributes:
+        last_AH: the event before, as the state has read it; zeros before the first.
         items_AT, labels_AT: codes of all events so far.
     """
 
     owner_A: torch.Tensor
     state_AH: torch.Tensor
+    last_AH: torch.Tensor
     memory: Memory
     items_AT: torch.Tensor
     labels_AT: torch.Tensor
@@ -46,10 +49,12 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
     """See `Journey.sample`."""
     entities = _draw_entities(net, n, rng, temperature, top_p)
     lengths, none_yet = net.lengths(entities), torch.zeros(n, 0, dtype=torch.long)
+    fresh = Carried.zeros(n, net.hidden, net.memory)
     going = _Going(
         torch.arange(n),
         net.start(entities),
-        Carried.zeros(n, net.hidden, net.memory).memory,
+        fresh.read_BH,
+        fresh.memory,
         none_yet,
         none_yet,
         net.start_us(entities),
@@ -99,19 +104,19 @@ def _next_event(
 ) -> tuple[Batch, _Going]:
     """The next event of each history that goes on, and where those stand after it.
 
-    The time of the last one is known. An event after it, or one that a log without such events has no second time, is
-    drawn again; after REDRAWS tries it comes with the last one, or the history ends.
+    The time of the last one is known. An event after it or off the totals, or one that a log without such events has no
+    second time, is drawn again. Where REDRAWS tries bring no better, an event off the totals or after the last comes
+    all the same (with the last one), and one that may not come twice is left out.
     """
     events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
     again_A = _again(net, going, events)
-    open_A = (again_A | _off_totals(net, going, events, time_us_A)).nonzero().squeeze(1)
+    open_A = (again_A | (_strays(net, going, events, time_us_A) > 0)).nonzero().squeeze(1)
     if len(open_A):
         tries = going.kept(open_A.repeat_interleave(REDRAWS))  # all at once: a pass costs little more for many rows
         drawn, drawn_us = _draw_events(net, tries, last, rng, temperature, top_p)
         drawn_again = _again(net, tries, drawn)
-        fits = ~(drawn_again | _off_totals(net, tries, drawn, drawn_us)).view(-1, REDRAWS)
-        fits[:, -1] = True
-        first = fits.int().argmax(1) + torch.arange(len(open_A)) * REDRAWS
+        faults = WORST * drawn_again + _strays(net, tries, drawn, drawn_us)
+        first = faults.view(-1, REDRAWS).argmin(1) + torch.arange(len(open_A)) * REDRAWS
         events.codes_BC[open_A], events.positions_BP[open_A] = drawn.codes_BC[first], drawn.positions_BP[first]
         time_us_A[open_A], again_A[open_A] = drawn_us[first], drawn_again[first]
     events, going = picked(events, ~again_A), going.kept(~again_A)
@@ -126,9 +131,11 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
     left_AK = _left(net, going, events, time_us_A).clamp_min(0)
     if net.timed:
         left_AK[:, 0] = left_AK[:, 0].maximum(_stay_us(net, going, time_us_A))
+    read_AH = net.read_events(events, aids, time_us_A)
     return replace(
         going,
-        state_AH=net.cell(net.read_events(events, aids, time_us_A), going.state_AH),
+        state_AH=net.cell(read_AH, going.state_AH),
+        last_AH=read_AH,
         memory=going.memory.after(items_A, labels_A),
         items_AT=torch.cat([going.items_AT, items_A.unsqueeze(1)], dim=1),
         labels_AT=torch.cat([going.labels_AT, labels_A.unsqueeze(1)], dim=1),
@@ -157,11 +164,19 @@ def _left(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor)
     return going.left_AK - net.totals.spent(events, place_A, time_us_A - going.time_us_A, repeats_A)
 
 
-def _off_totals(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
-    """Whether a history goes beyond its totals, or has too few events left to come to them [A]."""
-    left_AK = _left(net, going, events, time_us_A)
-    counts_AK = left_AK[:, 1:] if net.timed else left_AK  # without the span
-    return (left_AK < 0).any(1) | (counts_AK > going.left_A.unsqueeze(1)).any(1)
+def _strays(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
+    """How many totals a history can no longer come to after these events [A]: it went beyond them, or too few events
+    are left.
+    """
+    left_AK, to_come_A = _left(net, going, events, time_us_A), going.left_A
+    num_A = (left_AK < 0).sum(1)
+    for counts in net.totals.apart:  # an event can add one to one of them
+        num_A = num_A + (left_AK[:, counts].clamp_min(0).sum(1) > to_come_A)
+    if net.totals.returning is not None:  # a span of more than short gaps, or of fewer returns
+        span_us_A, returns_A = left_AK[:, 0], left_AK[:, net.totals.returning]
+        num_A = num_A + (span_us_A < returns_A * LONG_GAP_US)
+        num_A = num_A + ((returns_A <= 0) & (span_us_A > to_come_A * LONG_GAP_US))
+    return num_A
 
 
 def _again(net: "Journey", going: _Going, events: Batch) -> torch.Tensor:
@@ -177,8 +192,8 @@ def _draw_events(
 ) -> tuple[Batch, torch.Tensor]:
     """One event of each history and its time; the time of the last event is what is left of the span."""
     place_A = torch.full_like(going.left_A, going.items_AT.shape[1])
-    told = going.state_AH + net.countdown(place_A, going.left_A, going.left_AK)
-    aids = {} if net.item is None else {net.item: (going.memory,)}
+    came = place_A, going.left_A, going.left_AK
+    told, aids = net.told(going.state_AH, going.last_AH, *came), net.aids(going.memory, *came)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
     given = net.gap_codes(going.time_us_A, end_us_A) if last else {}
     events = net.events.sample(

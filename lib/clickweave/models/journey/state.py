@@ -46,12 +46,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Carried:
-    """What one training window hands to the next, by lane: the state and the latest items."""
+    """What one training window hands to the next, by lane: the state, the last event as it was read, the latest items."""
 
     state_BH: torch.Tensor
+    read_BH: torch.Tensor
     memory: Memory
 
     @classmethod
     def zeros(cls, lanes: int, hidden: int, memory: int) -> "Carried":
         none_BM = torch.zeros(lanes, memory, dtype=torch.long)
-        return cls(torch.zeros(lanes, hidden), Memory(none_BM, none_BM))
+        return cls(torch.zeros(lanes, hidden), torch.zeros(lanes, hidden), Memory(none_BM, none_BM))
