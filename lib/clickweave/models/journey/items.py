@@ -105,7 +105,9 @@ class NextItem(ColumnUnit):
         memory_BM = memory.items_BM
         hidden_BH = hidden_BH.expand(rows, -1)
         closed_BM = _closed(memory, told[2])
-        source_B = draw_categories(self._gates(hidden_BH, memory_BM, closed_BM, told[1]), torch.rand(rows, generator=rng))
+        source_B = draw_categories(
+            self._gates(hidden_BH, memory_BM, closed_BM, told[1]), torch.rand(rows, generator=rng)
+        )
         uniforms_B = torch.rand(rows, generator=rng)
         codes_B = torch.empty(rows, dtype=torch.long)
         copied, near, anew = ((source_B == source).nonzero().squeeze(1) for source in (COPY, NEAR, ANY))
