@@ -1,8 +1,8 @@
 """The journey generator: whole histories, event by event.
 
-First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each event
-and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
-training window to the next, so histories of any length are learnt whole.
+First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each
+event and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from
+one training window to the next, so histories of any length are learnt whole.
 
 Legend: B lanes, L events of a window, R = B * L rows, C event columns, Q entity columns, H hidden units, M memory.
 """
