@@ -19,8 +19,8 @@ from clickweave.codec.spec import (
     SPAN,
     SPAN_DAYS,
     TIME_US,
-    level_of_total,
     label_total,
+    level_of_total,
 )
 from clickweave.config.log import EventTypes, SchemaConfig
 from clickweave.contracts.tables import DAY_US
