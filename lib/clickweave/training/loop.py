@@ -41,8 +41,8 @@ class Run:
 def train(run: Run, history: History, best_A: torch.Tensor, after_epoch: AfterEpoch) -> None:
     """Goes on after `history` until the last epoch, or until `patience` epochs brought nothing better.
 
-    `history` grows by one entry per epoch and `best_A` becomes the averaged weights of the best one; `after_epoch` gets both
-    and the epoch's seconds.
+    `history` grows by one entry per epoch and `best_A` becomes the averaged weights of the best one; `after_epoch` gets
+    both and the epoch's seconds.
 
     Raises:
         TrainingError: the loss or a gradient is not finite; on all ranks at the same step.

@@ -43,9 +43,9 @@ def shares(codes, num_codes):
 
 @pytest.fixture(scope="module", params=NAMES)
 def trained(request, toys):
-    codec, rows, _ = toys.law(4000)
+    codec, rows, _ = toys.law(8000)
     generator = toys.fresh(request.param, codec, any_order=0.5)
-    toys.fitted(generator, rows, toys.law(800, seed=1)[1], epochs=12)
+    toys.fitted(generator, rows, toys.law(2000, seed=1)[1], epochs=12)
     return generator
 
 

@@ -1,8 +1,8 @@
 """The journey generator: whole histories, event by event.
 
 First profile, start, length and totals from one `ColumnNet`; then a GRU (Cho et al. 2014, arXiv 1406.1078) reads each
-event and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from one
-training window to the next, so histories of any length are learnt whole.
+event and its state is the context of a second `ColumnNet` over the columns of the next event. The state is carried from
+one training window to the next, so histories of any length are learnt whole.
 
 Legend: B lanes, L events of a window, R = B * L rows, C event columns, Q entity columns, H hidden units, M memory.
 """
@@ -126,7 +126,7 @@ class Journey(Trainable):
         left_RK: torch.Tensor,
         hiding: torch.Generator | None = None,
     ) -> Aids:
-        """What units of single columns are told beside the state; with `hiding` a share of co-visited items is hidden."""
+        """What units of single columns are told beside the state; with `hiding` some co-visited items are hidden."""
         shares = self.totals.log_shares(place_R, left_R, left_RK)
         found: dict[int, tuple[Any, ...]] = {index: (known,) for index, known in shares.items() if index is not None}
         if self.item is not None:

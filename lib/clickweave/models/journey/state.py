@@ -46,7 +46,7 @@ class Memory:
 
 @dataclass(frozen=True)
 class Carried:
-    """What one training window hands to the next, by lane: the state, the last event as it was read, the latest items."""
+    """What one training window hands to the next, by lane: the state, the last event as read, the latest items."""
 
     state_BH: torch.Tensor
     read_BH: torch.Tensor
