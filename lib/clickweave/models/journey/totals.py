@@ -27,7 +27,7 @@ class Totals:
 
     def __init__(self, codec: CodecSpec, about: Sequence[ColumnSpec], events: Sequence[ColumnSpec]) -> None:
         self.names = codec.totals
-        self._counts = {name: BinNumbers(about, name) for name in self.names if name != SPAN}
+        self.counts = {name: BinNumbers(about, name) for name in self.names if name != SPAN}
         names = [column.name for column in events]
         self._gap = names.index(GAP) if GAP in names else None
         self._label = names.index("label") if "label" in names else None
@@ -40,15 +40,15 @@ class Totals:
             total_N = spans_us_N
             if name != SPAN:
                 chances_N = lengths_N - (1 if name in (RETURNS, REPEATS) else 0)  # not the first event
-                total_N = torch.minimum(self._counts[name](entities).long(), chances_N)
+                total_N = torch.minimum(self.counts[name](entities).long(), chances_N)
             found.append(total_N.unsqueeze(1))
         return torch.cat(found, dim=1)
 
     def returns(self, entities: Batch) -> torch.Tensor:
         """How often each history comes back after long [N]; zeros for logs without time."""
-        if RETURNS not in self._counts:
+        if RETURNS not in self.counts:
             return torch.zeros(entities.num_rows, dtype=torch.long)
-        return self._counts[RETURNS](entities).long()
+        return self.counts[RETURNS](entities).long()
 
     def spent(
         self, events: Batch, place_R: torch.Tensor, elapsed_us_R: torch.Tensor, repeats_R: torch.Tensor
