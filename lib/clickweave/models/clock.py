@@ -121,10 +121,12 @@ class BinNumbers:
         return Batch(codes_BC, positions_BP)
 
     def codes(self, numbers_B: torch.Tensor) -> torch.Tensor:
-        """The code of each number [B]: of its bin, or of the nearest below."""
+        """The code of each number [B]: of its bin, or of the nearest below; null where the column has no bins."""
         lows_V = self._lows_V[FIRST_BIN:].contiguous()
+        if not len(lows_V):
+            return torch.full(numbers_B.shape, NULL_CODE)
         place_B = torch.searchsorted(lows_V, numbers_B.double(), right=True) - 1
-        return FIRST_BIN + place_B.clamp(0, max(len(lows_V) - 1, 0))
+        return FIRST_BIN + place_B.clamp(0, len(lows_V) - 1)
 
 
 def _scale(numbers_R: torch.Tensor) -> torch.Tensor:

@@ -1,5 +1,7 @@
 """Histories that go on: all laws hold over old and new events, whatever the weights."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from toy_histories import ENTITIES, EVENTS, FIRST_US, LAST_US, codec, column, random_histories, whole_codes
@@ -8,9 +10,12 @@ from clickweave.codec.spec import LENGTH, NULL_CODE, SPAN
 from clickweave.contracts.tables import DAY_US
 from clickweave.models.clock import BinNumbers
 from clickweave.models.histories import Histories, rows_of
-from clickweave.models.journey import continuation
-from clickweave.models.journey.continuation import _chunks, _held, _read, _rows_at_end
+from clickweave.models.journey import continuation, reading
+from clickweave.models.journey.continuation import _chunks, _held
 from clickweave.models.journey.params import Params
+from clickweave.models.journey.reading import read_histories, rows_at_end
+from clickweave.models.journey.state import Memory
+from clickweave.models.protocol import Batch
 from clickweave.models.registry import build
 
 LENGTHS = (1, 2, 9, 1, 30, 4, 59, 3, 70, 5)
@@ -96,9 +101,9 @@ def test_what_a_history_holds_is_counted_as_the_codec_counts_it(net, given):
 
 @pytest.mark.parametrize("rows", [10, 40, 8192])
 def test_reading_in_parts_gives_the_state_of_each_history_alone(net, given, rows, monkeypatch):
-    monkeypatch.setattr(continuation, "READ_ROWS", rows)
+    monkeypatch.setattr(reading, "READ_ROWS", rows)
     with torch.inference_mode():
-        states, memory = _read(net, given, _rows_at_end(torch.tensor(LENGTHS)))
+        states, memory = read_histories(net, given, rows_at_end(torch.tensor(LENGTHS)))
         for number, length in enumerate(LENGTHS):
             mine = given.owner_R == number
             rows_of_it = mine.nonzero().squeeze(1)
@@ -108,7 +113,7 @@ def test_reading_in_parts_gives_the_state_of_each_history_alone(net, given, rows
                 torch.zeros(length, dtype=torch.long),
                 given.time_us_R[mine],
             )
-            state, own = _read(net, alone, _rows_at_end(torch.tensor([length])))
+            state, own = read_histories(net, alone, rows_at_end(torch.tensor([length])))
             assert torch.allclose(states[number], state[0], atol=1e-5)
             assert torch.equal(memory.items_BM[number], own.items_BM[0])
             latest = column(alone.events, EVENTS, "item_id").flip(0)[:5].tolist()
@@ -119,10 +124,10 @@ def test_the_state_is_the_one_that_training_carries(net):
     """Reading is what the training loss reads, event by event, of the same rows."""
     given = random_histories([6])
     with torch.inference_mode():
-        state, _ = _read(net, given, _rows_at_end(torch.tensor([6])))
+        state, _ = read_histories(net, given, rows_at_end(torch.tensor([6])))
         hidden = net.start(given.entities)
         items, labels = net.remembered(given.events)
-        memory = continuation.Memory(torch.zeros(1, 5, dtype=torch.long), torch.zeros(1, 5, dtype=torch.long))
+        memory = Memory(torch.zeros(1, 5, dtype=torch.long), torch.zeros(1, 5, dtype=torch.long))
         for place in range(6):
             event = rows_of(given.events, torch.tensor([place]))
             told = net.read_events(event, {net.item: (memory,)}, given.time_us_R[place : place + 1])
@@ -194,10 +199,17 @@ def test_a_log_without_time_items_or_labels_goes_on_too():
         net = build("journey", bare, Params(), {})
     full = random_histories([1, 3, 2])
     entities, events = (
-        continuation.Batch(column(batch, columns, columns[at].name).unsqueeze(1), torch.zeros(batch.num_rows, 0))
+        Batch(column(batch, columns, columns[at].name).unsqueeze(1), torch.zeros(batch.num_rows, 0))
         for batch, columns, at in ((full.entities, ENTITIES, 0), (full.events, EVENTS, 3))
     )
     given = Histories(entities, events, full.owner_R, torch.zeros_like(full.time_us_R))
     made = net.continue_histories(given, 4, rng())
     assert (counted(made) >= 1).all()
     assert (made.time_us_R == 0).all()
+
+
+def test_a_column_without_bins_takes_null():
+    empty = (*ENTITIES[:2], replace(ENTITIES[2], lows=(), highs=(), counts=()), *ENTITIES[3:])
+    given = random_histories([1, 2]).entities
+    without = Batch(given.codes_BC, given.positions_BP[:, 1:])
+    assert column(BinNumbers(empty, SPAN).put(without, torch.tensor([0, 5])), empty, SPAN).tolist() == [NULL_CODE] * 2

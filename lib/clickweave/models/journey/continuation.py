@@ -1,7 +1,6 @@
 """Going on with histories that there are: the network reads what each held, then draws what comes next.
 
-Legend: N histories, T events of the longest, L of them read at a time, R events, H hidden units, M remembered events,
-Q entity columns, K totals, X tries.
+Legend: N histories, T events of the longest, R events, H hidden units, K totals, X tries.
 """
 
 from dataclasses import dataclass, replace
@@ -18,15 +17,14 @@ from clickweave.codec.spec import (
     SPAN_DAYS,
 )
 from clickweave.contracts.tables import DAY_US
-from clickweave.models.histories import Histories, Windows, rows_of
+from clickweave.models.histories import Histories, rows_of
+from clickweave.models.journey.reading import places_of, read_histories, rows_at_end
 from clickweave.models.journey.sampler import NOTHING, REDRAWS, Going, gone_on
-from clickweave.models.journey.state import Memory
 from clickweave.models.protocol import Batch
 
 if TYPE_CHECKING:
     from clickweave.models.journey.network import Journey
 
-READ_ROWS = 8_192  # events that are read at a time, all histories together
 CELLS = 1 << 19  # histories times events of the longest that go on together
 POOL = 4_096  # lengths that the law of lengths is taken from
 
@@ -92,19 +90,13 @@ def _taken(given: Histories, picked_N: torch.Tensor, lengths_N: torch.Tensor) ->
     return Histories(entities, events, owner_R, given.time_us_R[rows_R])
 
 
-def places_of(owner_R: torch.Tensor) -> torch.Tensor:
-    """Number of each event in its history [R]; owners ascend."""
-    counts_N = torch.bincount(owner_R)
-    return torch.arange(len(owner_R)) - (counts_N.cumsum(0) - counts_N)[owner_R]
-
-
 def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Drawing) -> Histories:
     """One chunk: what the histories hold is read, their totals are drawn anew, and their next events."""
     lengths_N = torch.bincount(given.owner_R)
     last_us_N = given.time_us_R[lengths_N.cumsum(0) - 1]
     entities, left_NK = _with_totals(net, given, lengths_N, more_N, last_us_N, how)
-    rows_NT = _rows_at_end(lengths_N)
-    state_NH, memory = _read(net, replace(given, entities=entities), rows_NT)
+    rows_NT = rows_at_end(lengths_N)
+    state_NH, memory = read_histories(net, replace(given, entities=entities), rows_NT)
     items_R, labels_R = (torch.cat([codes_R, torch.tensor([NOTHING])]) for codes_R in net.remembered(given.events))
     going = Going(
         torch.arange(len(lengths_N)),
@@ -118,40 +110,6 @@ def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Draw
         left_NK,
     )
     return gone_on(net, entities, going, how.rng, how.temperature, how.top_p)
-
-
-def _rows_at_end(lengths_N: torch.Tensor) -> torch.Tensor:
-    """Rows of the events of each history [N, T], the last in the last column; -1 before the first."""
-    back_NT = torch.arange(int(lengths_N.max())).flip(0).expand(len(lengths_N), -1)
-    rows_NT = lengths_N.cumsum(0).unsqueeze(1) - 1 - back_NT
-    return torch.where(back_NT < lengths_N.unsqueeze(1), rows_NT, -1)
-
-
-def _read(net: "Journey", given: Histories, rows_NT: torch.Tensor) -> tuple[torch.Tensor, Memory]:
-    """State and memory after the last event of each history; its columns and times are as they are told."""
-    place_R = places_of(given.owner_R)
-    columns = max(1, READ_ROWS // len(rows_NT))
-    for start in range(0, rows_NT.shape[1], columns):
-        rows_NL = rows_NT[:, start : start + columns]
-        place_NL = torch.where(rows_NL >= 0, place_R[rows_NL], -1)  # before the first event there is nothing to know
-        entities = rows_of(given.entities, given.owner_R[rows_NL.flatten()])
-        net.read_window(
-            Windows(
-                events=rows_of(given.events, rows_NL.flatten()),
-                entities=entities,
-                others=entities,
-                place_BL=place_NL,
-                left_BL=torch.zeros_like(place_NL),
-                left_BLK=torch.zeros(*place_NL.shape, len(net.totals.names), dtype=torch.long),
-                time_us_BL=given.time_us_R[rows_NL],
-                fresh=start == 0,
-            )
-        )
-    assert net.carried is not None
-    state_NH, memory = net.carried.state_BH, net.carried.memory
-    net.carried = None
-    known_NM = torch.arange(net.memory) < (rows_NT >= 0).sum(1, keepdim=True)
-    return state_NH, Memory(memory.items_BM * known_NM, memory.labels_BM * known_NM)
 
 
 def _with_totals(
