@@ -145,6 +145,10 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(f"split.by is {by!r}, but schema.{by} names no column; map it or choose another split")
     if recipe.split.test_share > 0 and log.event_time is None:
         raise ConfigError("split.test_share needs schema.event_time")
+    if recipe.sample.continue_share > 0 and recipe.encode.grain != "entity":
+        raise ConfigError(
+            f"sample.continue_share needs a generator of histories (journey); {recipe.train.generator!r} makes rows"
+        )
     for operator in recipe.augment.operators:
         check = getattr(operator, "check", None)
         if check is not None:

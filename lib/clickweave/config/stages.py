@@ -102,6 +102,12 @@ class SampleConfig(Section):
         1.0,
         description="rows (journey: histories); with a point a multiple of real/train's, 1.0 = as many, else a number",
     )
+    continue_share: Share = Field(
+        0.0,
+        description="journey: share of the histories that go on with one of real/train, under its own id, instead of "
+        "a new one; each at most once",
+    )
+    continue_events: int = Field(20, ge=1, description="journey: most new events of a history that goes on")
     block_rows: int = Field(
         4096, ge=1, description="rows (or an eighth as many histories) that share one seed; part of what the seed means"
     )

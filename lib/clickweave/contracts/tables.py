@@ -13,6 +13,7 @@ FUTURE, HOLDOUT, REFERENCE, TRAIN = "future", "holdout", "reference", "train"
 PARTS = (TRAIN, REFERENCE, HOLDOUT, FUTURE)
 
 REAL, AUGMENTED, GENERATED, BLENDED = "real", "augmented", "generated", "blended"
+CONTINUED = ":continue"  # ends the op of generated events that go on with a real history
 ORIGINS = (REAL, AUGMENTED, GENERATED, BLENDED)
 
 
@@ -35,7 +36,11 @@ KEY_FIELDS = (
 )
 PROVENANCE_FIELDS = (
     _field("origin", pa.string(), "real | augmented | generated | blended"),
-    _field("op", pa.string(), "what made the row: ingest, an operator's or a generator's name"),
+    _field(
+        "op",
+        pa.string(),
+        "what made the row: ingest, an operator's or a generator's name, with :continue on real histories",
+    ),
     _field("parent_id", pa.int64(), "row_id of the real row that an augmented or blended row came from"),
     _field("weight", pa.float64(), "training weight, above 0"),
     _field("run_id", pa.string(), "key of the run that made the row"),

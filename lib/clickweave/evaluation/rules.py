@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import LabelColumns, SchemaConfig
-from clickweave.contracts.tables import BLENDED, GENERATED, event_columns, feature_column
+from clickweave.contracts.tables import BLENDED, CONTINUED, GENERATED, event_columns, feature_column
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.frames.normalise import feature_value
@@ -166,8 +166,14 @@ def _repeated(df: DataFrame, keys: list[str]) -> int:
 
 
 def _reused_ids(df: DataFrame, inputs: EvaluationInputs) -> dict[str, int]:
-    """Synthetic rows whose entity, user or session id is one of a real row (T or H). One semi-join per id."""
-    counted = {}
+    """Synthetic rows whose entity, user or session id is one of a real row (T or H). One semi-join per id.
+
+    Rows that go on with a real history are left out, and counted where T has no such entity.
+    """
+    goes_on = F.coalesce(F.col("op").endswith(CONTINUED), F.lit(False))
+    continued, df = df.where(goes_on), df.where(~goes_on)
+    known = inputs.train.select("entity_id")
+    counted = {"a history that goes on is one of train's": continued.join(known, "entity_id", "left_anti").count()}
     for name in _NEW_IDS:
         real = inputs.train.select(name).unionByName(inputs.holdout.select(name)).where(F.col(name).isNotNull())
         counted[f"{name} is no real one"] = df.join(real.distinct(), on=name, how="left_semi").count()

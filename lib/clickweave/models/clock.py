@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import nn
 
-from clickweave.codec.spec import FIRST_BIN, RETURNS, SPAN, CodecSpec, ColumnSpec
+from clickweave.codec.spec import FIRST_BIN, NULL_CODE, RETURNS, SPAN, CodecSpec, ColumnSpec
 from clickweave.contracts.tables import DAY_US, HOUR_US
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch
@@ -104,11 +104,29 @@ class BinNumbers:
         steps_B = torch.floor(inside_B * (highs_B - lows_B + self._step) / self._step)
         return torch.minimum(lows_B + steps_B * self._step, highs_B)
 
+    def put(self, batch: Batch, numbers_B: torch.Tensor, known_B: torch.Tensor | None = None) -> Batch:
+        """The batch with these numbers in this column, or those nearest to them; null where they are not known."""
+        codes_B = self.codes(numbers_B)
+        lows_B, highs_B = self._lows_V[codes_B], self._highs_V[codes_B]
+        width_B = highs_B - lows_B + self._step
+        above_B = numbers_B.double().clamp(lows_B, highs_B) - lows_B + self._step / 2
+        inside_B = torch.where(width_B > 0, above_B / width_B.clamp_min(1e-12), 0.5)
+        if known_B is not None:
+            codes_B = torch.where(known_B, codes_B, NULL_CODE)
+            inside_B = torch.where(known_B, inside_B, 0.5)
+        codes_BC, positions_BP = batch.codes_BC.clone(), batch.positions_BP.clone()
+        codes_BC[:, self._index] = codes_B
+        if self._place is not None:
+            positions_BP[:, self._place] = inside_B.float()
+        return Batch(codes_BC, positions_BP)
+
     def codes(self, numbers_B: torch.Tensor) -> torch.Tensor:
-        """The code of each number [B]: of its bin, or of the nearest below."""
+        """The code of each number [B]: of its bin, or of the nearest below; null where the column has no bins."""
         lows_V = self._lows_V[FIRST_BIN:].contiguous()
+        if not len(lows_V):
+            return torch.full(numbers_B.shape, NULL_CODE)
         place_B = torch.searchsorted(lows_V, numbers_B.double(), right=True) - 1
-        return FIRST_BIN + place_B.clamp(0, max(len(lows_V) - 1, 0))
+        return FIRST_BIN + place_B.clamp(0, len(lows_V) - 1)
 
 
 def _scale(numbers_R: torch.Tensor) -> torch.Tensor:

@@ -60,6 +60,11 @@ class Histories:
     time_us_R: torch.Tensor
 
 
+def rows_of(batch: Batch, rows_N: torch.Tensor) -> Batch:
+    """These rows in this order."""
+    return Batch(batch.codes_BC[rows_N], batch.positions_BP[rows_N])
+
+
 def picked(batch: Batch, mask_B: torch.Tensor) -> Batch:
     """The rows where the mask is true."""
     return Batch(batch.codes_BC[mask_B], batch.positions_BP[mask_B])

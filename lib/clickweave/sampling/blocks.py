@@ -33,14 +33,23 @@ def sample_blocks(
     `place` is the row's number in its block, or the event's in its history, which `entity_place` numbers in the
     block. The bundle is broadcast once per executor and opened once per Python worker.
     """
-    size = config.block_rows if spec.grain == ROW else max(1, config.block_rows // EVENTS_OF_A_HISTORY)
+    size, num_blocks = block_size(spec, config), num_blocks_of(spec, wanted, config)
     shared = spark.sparkContext.broadcast(bundle)
-    num_blocks = -(-wanted // size)
     slots = max(1, min(num_blocks, 4 * spark.sparkContext.defaultParallelism))
     blocks = spark.range(0, num_blocks, 1, slots).withColumnRenamed("id", "block")
     places = [pa.field("place", pa.int64())] if spec.grain == ROW else []
     schema = pa.schema([pa.field("block", pa.int64()), *decoded_schema(spec), *places])
     return blocks.mapInArrow(_Generate(shared, wanted, size, config), from_arrow_schema(schema))
+
+
+def block_size(spec: CodecSpec, config: SampleConfig) -> int:
+    """Rows, at grain entity histories, of one block."""
+    return config.block_rows if spec.grain == ROW else max(1, config.block_rows // EVENTS_OF_A_HISTORY)
+
+
+def num_blocks_of(spec: CodecSpec, wanted: int, config: SampleConfig) -> int:
+    """Blocks that `wanted` rows or histories need."""
+    return -(-wanted // block_size(spec, config))
 
 
 class _Generate:
@@ -51,7 +60,7 @@ class _Generate:
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         torch.set_num_threads(1)
-        bundle, decode = _opened(self._shared.value)
+        bundle, decode = opened(self._shared.value)
         for batch in batches:
             for block in batch.column("block").to_pylist():
                 yield self._block(bundle.generator, decode, block)
@@ -98,12 +107,13 @@ def _decode(codec: CodecSpec, tables: Mapping[str, np.ndarray]) -> Decode:
     return of_rows
 
 
-def _opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
+def opened(bundle: dict[str, bytes]) -> tuple[Bundle, Decode]:
+    """The bundle and how its draws become rows; opened once per Python worker."""
     key = hashlib.sha256(bundle["MANIFEST.json"]).hexdigest()
     if key not in _OPENED:
         _OPENED.clear()
-        opened = open_bundle(bundle)
-        if opened.codec.grain == ROW:  # of histories ever fewer go on together: few rows cost less as it is
-            freeze(opened.generator)
-        _OPENED[key] = (opened, _decode(opened.codec, opened.tables))
+        found = open_bundle(bundle)
+        if found.codec.grain == ROW:  # of histories ever fewer go on together: few rows cost less as it is
+            freeze(found.generator)
+        _OPENED[key] = (found, _decode(found.codec, found.tables))
     return _OPENED[key]

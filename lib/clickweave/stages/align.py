@@ -20,6 +20,14 @@ from clickweave.codec.spec import (
 from clickweave.contracts.tables import TRAIN, event_columns, feature_column
 from clickweave.frames import catalogue
 from clickweave.frames.align import derived, keys, rows, texts
+from clickweave.frames.align.continued import (
+    CONTINUES,
+    continued_rows,
+    last_of_each,
+    with_own_values,
+    with_sessions_gone_on,
+    without_copied_runs,
+)
 from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
@@ -41,17 +49,22 @@ def run(run: StageRun) -> StageResult:
     window = rows.fit_time_window(train, step_us=_step_us(codec))
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
     events = inside(rows.as_events(raw, log, run.key, run.recipe.train.generator), window)
+    real = continued_rows(train, events) if CONTINUES in raw.columns else None
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
     if codec.grain == ENTITY and log.item is not None and log.event_time is not None:
-        events = drop_copied_runs(events, train)
+        events = drop_copied_runs(events, train) if real is None else without_copied_runs(events, real, train)
     for each in codec.derived:
         values = derived.values_by_key(train, each.name, each.by, min_users=_min_users(run, each.name))
         events = derived.with_value(events, _under_new_ids(values, entities, each.by), each.by)
-    events = rows.complete(rows.with_sessions(events, log, raw_type, run.key), train)
+    events = rows.with_sessions(events, log, raw_type, run.key)
+    if real is not None:
+        events = _as_real_ones(run, codec, events, last_of_each(real))
+    events = rows.complete(events, train)
     items, users = catalogue.sides(log)
     new_users = run.write("users", _new_users(run, entities, raw if codec.grain == ENTITY else None))
+    everyone = new_users if real is None else new_users.unionByName(run.read("ingest", "users"))
     attributes: dict[str, Column] = {}
-    for side, table in ((items, run.read("ingest", "items")), (users, new_users)):
+    for side, table in ((items, run.read("ingest", "items")), (users, everyone)):
         attributes |= catalogue.raw_attributes(side, raw_type)
         events = catalogue.join_attributes(events, table, side)
     events = with_source(events, log, raw_type, attributes=attributes)
@@ -62,6 +75,22 @@ def run(run: StageRun) -> StageResult:
         fitted=asdict(window),
         metrics={"replaced_texts": replaced} if replaced else {},
     )
+
+
+def _as_real_ones(run: StageRun, codec: CodecSpec, events: DataFrame, last: DataFrame) -> DataFrame:
+    """Events that go on with real histories in those histories' sessions, with what all of its events have in common.
+
+    Args:
+        last: the last real event of each such history.
+    """
+    log = run.recipe.log
+    common = [
+        c.name for c in codec.at_level(ENTITY) if c.name in last.columns and c.name.startswith(feature_column(""))
+    ]
+    events = with_own_values(events, last, *common)
+    if log.user is None or log.event_time is None:
+        return events
+    return with_sessions_gone_on(events, last, gap_s=log.session_gap, mapped=log.session is not None)
 
 
 def _without_private_texts(

@@ -63,6 +63,7 @@ def run(run: StageRun) -> StageResult:
     keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
     keys |= {f"_by_{name}": F.col(name) for name in order}
     coded = _coded(rows, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
+    coded = coded.withColumnRenamed("_by_entity_id", "entity_id")  # sample goes on with the histories of some entities
     coded = coded.drop(*[key for key in keys if key != "part"])
     shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
     inputs.unpersist()

@@ -1,8 +1,13 @@
 """sample: bundle -> raw synthetic rows, generated inside Spark tasks."""
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
 from clickweave.codec.spec import ENTITY
 from clickweave.contracts.tables import TRAIN
-from clickweave.sampling.blocks import sample_blocks
+from clickweave.frames.align.continued import CONTINUES
+from clickweave.sampling.blocks import num_blocks_of, sample_blocks
+from clickweave.sampling.continuation import continued_blocks
 from clickweave.sampling.smaller import for_sampling
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.training.bundle import load_bundle_files, open_bundle
@@ -22,5 +27,19 @@ def run(run: StageRun) -> StageResult:
     sent, cost = for_sampling(content, config, run.workspace.output("encode", "shards"))
     if cost:
         run.progress("validation loss {validation_loss:.4f}, as sent {validation_loss_sent:.4f}".format_map(cost))
-    run.write("raw", sample_blocks(run.spark, sent, codec, wanted, config))
-    return StageResult({"wanted": wanted, "sampled": run.outputs["raw"].rows}, metrics=cost)
+    num_continued = min(round(config.continue_share * wanted), real)
+    raw = sample_blocks(run.spark, sent, codec, wanted - num_continued, config)
+    counts = {"wanted": wanted}
+    if num_continued:
+        first_block = num_blocks_of(codec, wanted - num_continued, config)
+        further = continued_blocks(_real_histories(run), sent, codec, num_continued, first_block, config)
+        raw, counts = raw.unionByName(further, allowMissingColumns=True), counts | {"continued": num_continued}
+    run.write("raw", raw)
+    return StageResult(counts | {"sampled": run.outputs["raw"].rows}, metrics=cost)
+
+
+def _real_histories(run: StageRun) -> DataFrame:
+    """The token shards of entities that have an id, and the id as `continues`; one join by entity."""
+    key = "user_id" if run.recipe.log.user is not None else "session_id"
+    known = run.read_part(TRAIN).where(F.col(key).isNotNull()).select("entity_id", F.col(key).alias(CONTINUES))
+    return run.read("encode", "shards").join(known.distinct(), "entity_id")

@@ -73,6 +73,13 @@ def test_rule_that_real_rows_break_is_shown_and_does_not_count(make_inputs, fres
     assert row.grade == "green"
 
 
+def test_a_history_that_goes_on_has_the_ids_of_one_that_is_there(make_inputs, fresh):
+    row, _ = judge_rules(make_inputs(_first(fresh, op="journey:continue", user_id="u3", entity_id="u3")))
+    assert (row.grade, row.note) == ("green", "")
+    row, _ = judge_rules(make_inputs(_first(fresh, op="journey:continue", user_id="h3", entity_id="h3")))
+    assert "a history that goes on is one of train's: 1 rows" in row.note
+
+
 def test_no_synthetic_rows_is_a_legal_answer(make_inputs):
     row, _ = judge_rules(make_inputs())
     assert row.grade == "na"

@@ -107,7 +107,7 @@ def test_progress_is_the_share_of_planned_steps_that_are_done(done):
 
 
 def test_average_weighs_each_step_by_a_power_of_its_number():
-    """Sum of the weights after step t times t^(p+1) - (t-1)^(p+1), over T^(p+1): Karras et al. 2024, eq. 2, in steps."""
+    """Weights after step t times t^(p+1) - (t-1)^(p+1), summed, over T^(p+1): Karras et al. 2024, eq. 2, in steps."""
     flat = FlatModel([torch.nn.Parameter(torch.randn(5, generator=torch.Generator().manual_seed(0)))], weight_decay=0.0)
     seen = []
     for step in range(1, 41):

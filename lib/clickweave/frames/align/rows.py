@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig
-from clickweave.contracts.tables import DAY_US, GENERATED, KEY_COLUMNS, feature_column
+from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, feature_column
+from clickweave.frames.align.continued import CONTINUES
 from clickweave.frames.align.keys import IdSpace, id_space
 from clickweave.frames.draws import row_key
 from clickweave.frames.sessions import cut_sessions
@@ -75,8 +76,11 @@ def with_reenacted_ids(raw: DataFrame, entities: DataFrame) -> DataFrame:
 
 
 def with_new_ids(raw: DataFrame, numbers: EntityNumbers, space: IdSpace, run_id: str) -> DataFrame:
-    """Adds the new id of each generated entity, hashed from run, block and place in the block. Narrow."""
-    return raw.withColumn(NEW_ID, space.new_id(run_id, numbers.number))
+    """Adds the new id of each generated entity, hashed from run, block and place in the block, or the id of the real
+    one whose history goes on. Narrow.
+    """
+    new_id = space.new_id(run_id, numbers.number)
+    return raw.withColumn(NEW_ID, F.coalesce(CONTINUES, new_id) if CONTINUES in raw.columns else new_id)
 
 
 def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFrame:
@@ -100,8 +104,11 @@ def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFr
         rows = rows.withColumn("label", F.lit(1).cast("bigint"))
     elif len(log.thresholds) == log.num_levels:
         rows = rows.withColumn("label", label_from_thresholds(log))
-    provenance = {"origin": F.lit(GENERATED), "op": F.lit(op), "parent_id": F.lit(None).cast("bigint")}
-    return rows.withColumns(provenance | {"weight": F.lit(1.0), "run_id": F.lit(run_id)}).drop(NEW_ID)
+    made_by = F.lit(op)
+    if CONTINUES in rows.columns:
+        made_by = F.when(F.col(CONTINUES).isNull(), op).otherwise(op + CONTINUED)
+    provenance = {"origin": F.lit(GENERATED), "op": made_by, "parent_id": F.lit(None).cast("bigint")}
+    return rows.withColumns(provenance | {"weight": F.lit(1.0), "run_id": F.lit(run_id)}).drop(NEW_ID, CONTINUES)
 
 
 def complete(rows: DataFrame, like: DataFrame) -> DataFrame:

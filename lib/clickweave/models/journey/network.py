@@ -34,6 +34,7 @@ from clickweave.models.clock import BinNumbers, Clock, Countdown
 from clickweave.models.columns import Aids, ColumnNet
 from clickweave.models.heads import ColumnUnit
 from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows, picked
+from clickweave.models.journey.continuation import Drawing, continue_histories
 from clickweave.models.journey.counted import Counted
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
@@ -91,15 +92,14 @@ class Journey(Trainable):
         self.span = known[SPAN][0] if SPAN in known else 0
         self.step_us = int(max(known[GAP][1].step, 1)) if GAP in known else 1
         self.least_paces_us = torch.tensor(codec.least_paces_us or (0.0,), dtype=torch.float64)
+        totals = (*codec.totals, SPAN_DAYS, END_CLOCK)
+        self.total_columns = [index for index, column in enumerate(about) if column.name in totals]
         self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:
         """-log p of the events and, on first events, of their entity: mean per event in nats."""
-        self.begin(batch)
-        came = batch.place_BL.flatten(), batch.left_BL.flatten(), batch.left_BLK.flatten(0, 1)
-        aids = self.aids(self._memories(batch), *came, rng if self.training else None)
-        context_RH = self._contexts(batch, batch.place_BL == 0, aids)
+        context_RH, aids = self.read_window(batch, rng if self.training else None)
         nats_C = self.events.nll(batch.events, range(len(self.read)), rng, context_RH, aids)
         total = nats_C.sum()
         about_Q = self.entities.nll(batch.others, range(len(self.about)), rng)
@@ -112,6 +112,17 @@ class Journey(Trainable):
         A history ends at its drawn length, at the end of the log's window, or after `max_events` events.
         """
         return sample_histories(self, n, rng, temperature, top_p)
+
+    def continue_histories(
+        self, given: Histories, most: int, rng: torch.Generator, temperature: float = 1.0, top_p: float = 1.0
+    ) -> Histories:
+        """One to `most` further events of each history on the CPU, of which the law of lengths decides.
+
+        What a history holds is read as it is. Its length and totals become those of the longer history, the rest of
+        its columns stays. Only new events come out, after the last one and inside the log's window; where the log
+        allows no item twice it may be none.
+        """
+        return continue_histories(self, given, most, Drawing(rng, temperature, top_p))
 
     def drawn_codes(self, n: int, rng: torch.Generator) -> list[torch.Tensor]:
         """Codes of about `n` drawn events and of their histories, by column in the codec's order."""
@@ -138,6 +149,17 @@ class Journey(Trainable):
         """Forgets what was carried where lanes begin anew."""
         if batch.fresh or self.carried is None:
             self.carried = Carried.zeros(len(batch.place_BL), self.hidden, self.memory)
+
+    def read_window(self, batch: Windows, rng: torch.Generator | None = None) -> tuple[torch.Tensor, Aids]:
+        """What each event is drawn from [R, H], with what its item is told beside; states are carried on.
+
+        Args:
+            rng: hides a share of the items from those that stand near; None for none.
+        """
+        self.begin(batch)
+        came = batch.place_BL.flatten(), batch.left_BL.flatten(), batch.left_BLK.flatten(0, 1)
+        aids = self.aids(self._memories(batch), *came, rng)
+        return self._contexts(batch, batch.place_BL == 0, aids), aids
 
     def _contexts(self, batch: Windows, first_BL: torch.Tensor, aids: Aids) -> torch.Tensor:
         """What each event is drawn from [R, H]: the state before it, and how far its history has come."""

@@ -1,6 +1,7 @@
 """Drawing histories from a `Journey`: all of a block together, the next event of each at a time.
 
-Legend: N histories, A of them still going on, H hidden units, M remembered events, T events so far, K totals.
+Legend: N histories, A of them still going on, H hidden units, M remembered events, T events so far, K totals. Where
+histories have come to different places, those with fewer events begin with NOTHING.
 """
 
 from dataclasses import dataclass, replace
@@ -16,20 +17,23 @@ from clickweave.models.protocol import Batch
 if TYPE_CHECKING:
     from clickweave.models.journey.network import Journey
 
+NOTHING = -1  # no code
 REDRAWS = 16  # of a history or an event that the log's laws do not allow
 WORST = 100  # more than all totals that a history may miss
 
 
 @dataclass(frozen=True)
-class _Going:
+class Going:
     """The histories that are not over: which they are, and all that the next event depends on.
 
     Attributes:
+        place_A: events so far.
         last_AH: the event before, as the state has read it; zeros before the first.
         items_AT, labels_AT: codes of all events so far.
     """
 
     owner_A: torch.Tensor
+    place_A: torch.Tensor
     state_AH: torch.Tensor
     last_AH: torch.Tensor
     memory: Memory
@@ -39,7 +43,7 @@ class _Going:
     left_A: torch.Tensor
     left_AK: torch.Tensor
 
-    def kept(self, picked_A: torch.Tensor) -> "_Going":
+    def kept(self, picked_A: torch.Tensor) -> "Going":
         numbers = {name: value[picked_A] for name, value in vars(self).items() if name != "memory"}
         return replace(self, memory=self.memory.rows(picked_A), **numbers)
 
@@ -50,8 +54,9 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
     entities = _draw_entities(net, n, rng, temperature, top_p)
     lengths, none_yet = net.lengths(entities), torch.zeros(n, 0, dtype=torch.long)
     fresh = Carried.zeros(n, net.hidden, net.memory)
-    going = _Going(
+    going = Going(
         torch.arange(n),
+        torch.zeros(n, dtype=torch.long),
         net.start(entities),
         fresh.read_BH,
         fresh.memory,
@@ -61,9 +66,16 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
         lengths - 1,
         net.totals.drawn(entities, lengths, net.spans_us(entities).clamp_min(0)),
     )
+    return gone_on(net, entities, going, rng, temperature, top_p)
+
+
+def gone_on(
+    net: "Journey", entities: Batch, going: Going, rng: torch.Generator, temperature: float, top_p: float
+) -> Histories:
+    """All events that are still to come of these histories, one or more each."""
     made: list[tuple[Batch, torch.Tensor, torch.Tensor]] = []
     while len(going.owner_A):
-        ends_A = (going.left_A == 0) & net.timed & (going.items_AT.shape[1] > 0)
+        ends_A = (going.left_A == 0) & net.timed & (going.place_A > 0)
         parts = [(going.kept(mask_A), last) for mask_A, last in ((ends_A, True), (~ends_A, False)) if mask_A.any()]
         for part, last in parts:
             events, going = _next_event(net, part, last, rng, temperature, top_p)
@@ -100,8 +112,8 @@ def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: fl
 
 
 def _next_event(
-    net: "Journey", going: _Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
-) -> tuple[Batch, _Going]:
+    net: "Journey", going: Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
+) -> tuple[Batch, Going]:
     """The next event of each history that goes on, and where those stand after it.
 
     The time of the last one is known. An event after it or off the totals, or one that a log without such events has no
@@ -124,7 +136,7 @@ def _next_event(
     return events, _after(net, going, events, torch.minimum(time_us_A[~again_A], end_us_A))
 
 
-def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> _Going:
+def _after(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> Going:
     """Where the histories stand when these events have come."""
     aids = {} if net.item is None else {net.item: (going.memory,)}
     items_A, labels_A = net.remembered(events)
@@ -134,6 +146,7 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
     read_AH = net.read_events(events, aids, time_us_A)
     return replace(
         going,
+        place_A=going.place_A + 1,
         state_AH=net.cell(read_AH, going.state_AH),
         last_AH=read_AH,
         memory=going.memory.after(items_A, labels_A),
@@ -145,26 +158,25 @@ def _after(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor
     )
 
 
-def _stay_us(net: "Journey", going: _Going, time_us_A: torch.Tensor) -> torch.Tensor:
+def _stay_us(net: "Journey", going: Going, time_us_A: torch.Tensor) -> torch.Tensor:
     """How long a history must stay for the events that are left, whatever its span [A]: as long as the log's fastest
     of its size would, inside the log's window, in whole steps of its gaps.
     """
-    length_A = going.items_AT.shape[1] + 1 + going.left_A
+    length_A = going.place_A + 1 + going.left_A
     share_A = going.left_A / (length_A - 1).clamp_min(1)
     room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
     stay_us_A = (net.least_spans_us(length_A) * share_A).long()
     return (stay_us_A // net.step_us * net.step_us).minimum(room_us_A)
 
 
-def _left(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
+def _left(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
     """What is left of the totals after these events [A, K]; below 0 where they take more than there is."""
     items_A, _ = net.remembered(events)
     repeats_A = (going.items_AT == items_A.unsqueeze(1)).any(1)
-    place_A = torch.full_like(items_A, going.items_AT.shape[1])
-    return going.left_AK - net.totals.spent(events, place_A, time_us_A - going.time_us_A, repeats_A)
+    return going.left_AK - net.totals.spent(events, going.place_A, time_us_A - going.time_us_A, repeats_A)
 
 
-def _strays(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
+def _strays(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
     """How many totals a history can no longer come to after these events [A]: it went beyond them, or too few events
     are left.
     """
@@ -179,7 +191,7 @@ def _strays(net: "Journey", going: _Going, events: Batch, time_us_A: torch.Tenso
     return num_A
 
 
-def _again(net: "Journey", going: _Going, events: Batch) -> torch.Tensor:
+def _again(net: "Journey", going: Going, events: Batch) -> torch.Tensor:
     """Whether the history has the item with this label already, where the log has none twice [A]."""
     if not net.once:
         return torch.zeros_like(going.owner_A, dtype=torch.bool)
@@ -188,11 +200,10 @@ def _again(net: "Journey", going: _Going, events: Batch) -> torch.Tensor:
 
 
 def _draw_events(
-    net: "Journey", going: _Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
+    net: "Journey", going: Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, torch.Tensor]:
     """One event of each history and its time; the time of the last event is what is left of the span."""
-    place_A = torch.full_like(going.left_A, going.items_AT.shape[1])
-    came = place_A, going.left_A, going.left_AK
+    came = going.place_A, going.left_A, going.left_AK
     told, aids = net.told(going.state_AH, going.last_AH, *came), net.aids(going.memory, *came)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
     given = net.gap_codes(going.time_us_A, end_us_A) if last else {}
@@ -201,4 +212,4 @@ def _draw_events(
     )
     if last:
         return events, end_us_A
-    return events, torch.where(place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)
+    return events, torch.where(going.place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)

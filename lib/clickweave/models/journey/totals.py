@@ -35,7 +35,7 @@ class Totals:
 
     def __init__(self, codec: CodecSpec, about: Sequence[ColumnSpec], events: Sequence[ColumnSpec]) -> None:
         self.names = codec.totals
-        self._counts = {name: BinNumbers(about, name) for name in self.names if name != SPAN}
+        self.counts = {name: BinNumbers(about, name) for name in self.names if name != SPAN}
         places = {name: place for place, name in enumerate(self.names)}
         self.returning, self._repeating = places.get(RETURNS), places.get(REPEATS)
         self._labels = [place for name, place in places.items() if level_of_total(name) is not None]
@@ -62,9 +62,10 @@ class Totals:
         self, place_R: torch.Tensor, left_R: torch.Tensor, left_RK: torch.Tensor
     ) -> dict[int | None, torch.Tensor]:
         """By index of a column that totals count: log of left / events left for each of its totals, then for what none
-        counts [R, G]; under None those of repeated and other items.
+        counts [R, G]; under None those of repeated and other items, zeros where
+        these are not counted.
         """
-        found: dict[int | None, torch.Tensor] = {}
+        found: dict[int | None, torch.Tensor] = {None: torch.zeros(len(left_R), 2)}
         later_R1 = (place_R > 0).unsqueeze(1)  # a first event neither returns nor repeats
         if self.returning is not None:
             found[self._gap] = _log_shares(left_RK[:, [self.returning]] * later_R1, left_R)
@@ -93,15 +94,15 @@ class Totals:
             total_N = spans_us_N
             if name != SPAN:
                 chances_N = lengths_N - (1 if name in (RETURNS, REPEATS) else 0)  # not the first event
-                total_N = torch.minimum(self._counts[name](entities).long(), chances_N)
+                total_N = torch.minimum(self.counts[name](entities).long(), chances_N)
             found.append(total_N.unsqueeze(1))
         return torch.cat(found, dim=1)
 
     def returns(self, entities: Batch) -> torch.Tensor:
         """How often each history comes back after long [N]; zeros for logs without time."""
-        if RETURNS not in self._counts:
+        if RETURNS not in self.counts:
             return torch.zeros(entities.num_rows, dtype=torch.long)
-        return self._counts[RETURNS](entities).long()
+        return self.counts[RETURNS](entities).long()
 
     def spent(
         self, events: Batch, place_R: torch.Tensor, elapsed_us_R: torch.Tensor, repeats_R: torch.Tensor
