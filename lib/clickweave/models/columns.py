@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from clickweave.codec.spec import ColumnSpec
 from clickweave.models.folded import Folded
 from clickweave.models.heads import ColumnUnit
-from clickweave.models.layers import modules
+from clickweave.models.layers import column_order, modules
 from clickweave.models.protocol import Batch
 from clickweave.models.row_sampler import RowSampler
 from clickweave.models.sizes import Size
@@ -123,6 +123,23 @@ class ColumnNet(nn.Module):
             values = batch.codes_BC[:, index], self.positions(batch, index)
             nats[index] = self.units[index].nll(hidden_BH, *values, *told.get(index, ()))
         return torch.stack(nats)
+
+    def row_nll(
+        self, batch: Batch, any_order: float, rng: torch.Generator, context_BX: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """-log p of whole rows, mean in nats.
+
+        Args:
+            any_order: share of training batches with columns in random order. Outside training each batch is read in
+                the codec's order and in a random one, weighted so: the best weights know rows to given columns too.
+        """
+        num_columns = len(self.units)
+        if self.training:
+            return self.nll(batch, column_order(num_columns, any_order, rng), rng, context_BX).sum()
+        own = self.nll(batch, range(num_columns), rng, context_BX).sum()
+        if any_order == 0:
+            return own
+        return torch.lerp(own, self.nll(batch, column_order(num_columns, 1.0, rng), rng, context_BX).sum(), any_order)
 
     @torch.no_grad()
     def sample(

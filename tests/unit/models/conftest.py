@@ -74,7 +74,8 @@ class InMemory:
             yield Batch(self.rows.codes_BC[places], self.rows.positions_BP[places])
 
     def validation(self):
-        yield self.held
+        for places in torch.arange(self.held.num_rows).split(self.batch_rows):
+            yield Batch(self.held.codes_BC[places], self.held.positions_BP[places])
 
 
 def fresh(name, codec, tables=None, seed=0, **own):

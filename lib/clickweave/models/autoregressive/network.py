@@ -3,7 +3,7 @@
 Legend: B rows, C columns of the codec.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -25,15 +25,8 @@ class Autoregressive(Generator):
         self.net = ColumnNet(codec.columns, tables, size, dropout=params.dropout)
 
     def training_loss(self, batch: Batch, rng: torch.Generator) -> Losses:
-        """-log p(row), mean over rows in nats; validation always reads the codec's own order."""
-        nats_C = self.net.nll(batch, self._order(rng), rng)
-        return Losses(nats_C.sum(), {})
-
-    def _order(self, rng: torch.Generator) -> Sequence[int]:
-        num_columns = len(self.net.units)
-        if self.training and float(torch.rand((), generator=rng)) < self.any_order:
-            return [int(place) for place in torch.randperm(num_columns, generator=rng)]
-        return range(num_columns)
+        """-log p(row), mean over rows in nats."""
+        return Losses(self.net.row_nll(batch, self.any_order, rng), {})
 
     @torch.no_grad()
     def sample(

@@ -14,7 +14,7 @@ from torch import nn
 
 from clickweave.codec.spec import CodecSpec
 from clickweave.models.columns import ColumnNet
-from clickweave.models.layers import column_order, draw_categories, mlp
+from clickweave.models.layers import draw_categories, mlp
 from clickweave.models.protocol import Batch, Generator, Losses, MeanOverRanks
 from clickweave.models.sizes import SIZES
 from clickweave.models.vae.mixture import Mixture
@@ -53,8 +53,7 @@ class Vae(Generator):
         """-ELBO with one draw of z (eq. 10), mean per row in nats; free bits and warm-up in training alone."""
         mean_BZ, log_var_BZ = self.encode(batch)
         z_BZ = mean_BZ + (0.5 * log_var_BZ).exp() * torch.randn(mean_BZ.shape, generator=rng)
-        order = column_order(len(self.read), self.any_order if self.training else 0.0, rng)
-        reconstruction = self.net.nll(batch, order, rng, z_BZ).sum()
+        reconstruction = self.net.row_nll(batch, self.any_order, rng, z_BZ)
         kl_Z = kl_to_normal(mean_BZ, log_var_BZ).mean(0)
         kl = kl_Z.sum()
         cost = self.kl_weight * kl_Z.clamp_min(self.free_bits).sum() if self.training else kl
