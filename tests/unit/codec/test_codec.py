@@ -261,7 +261,7 @@ def test_shards_of_histories_carry_place_and_time():
     more = {"place": [0, 1], "time_us": [5, 4_000_005]}
     coded = encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows | more))
     assert coded.schema.names == [*HISTORY.code_columns, *HISTORY.position_columns, "place", "time_us"]
-    assert [str(field.type) for field in coded.schema][-2:] == ["int32", "int64"]
+    assert [str(field.type) for field in coded.schema][-2:] == ["int64", "int64"]
     assert {name: coded.column(name).to_pylist() for name in more} == more
     with pytest.raises(ContractError, match="column 'place' of the codec is missing"):
         encode_batch(HISTORY, pa.RecordBatch.from_pydict(rows))

@@ -6,7 +6,7 @@ import torch
 from clickweave.config.stages import TrainConfig
 from clickweave.models.protocol import Batch, Losses, Optimizing, Trainable
 from clickweave.training.comms import NullComm
-from clickweave.training.flat import FlatNetworks
+from clickweave.training.flat import AVERAGE_POWER, FlatModel, FlatNetworks
 from clickweave.training.loop import Run, learning_rate_at, train
 
 
@@ -104,3 +104,43 @@ def test_history_tells_each_network_and_whatever_the_generator_measures(done):
 
 def test_progress_is_the_share_of_planned_steps_that_are_done(done):
     assert done[0].told == [step / 12 for step in range(12)]
+
+
+def test_average_weighs_each_step_by_a_power_of_its_number():
+    """The weights after step t count t^(p+1) - (t-1)^(p+1) times: Karras et al. 2024, eq. 2, in steps."""
+    flat = FlatModel([torch.nn.Parameter(torch.randn(5, generator=torch.Generator().manual_seed(0)))], weight_decay=0.0)
+    seen = []
+    for step in range(1, 41):
+        flat.gradients_W.copy_(torch.sin(flat.weights_W.detach() * step))
+        flat.update(0.1)
+        seen.append(flat.weights_W.detach().double().clone())
+        ends = torch.arange(0, step + 1, dtype=torch.float64) ** (AVERAGE_POWER + 1)
+        mean_W = (ends.diff()[:, None] * torch.stack(seen)).sum(0) / ends[-1]
+        assert torch.allclose(flat.average_W.double(), mean_W, atol=1e-5)
+    assert not torch.allclose(flat.average_W, flat.weights_W.detach(), atol=1e-3)
+
+
+class Together(Two):
+    """Both numbers in one network."""
+
+    def networks(self):
+        return {"all": [self.a, self.b]}
+
+    def network_of(self, step):
+        return "all"
+
+    def optimizing(self, network):
+        return Optimizing()
+
+
+def test_epochs_are_judged_by_the_averages_and_training_goes_on_from_the_weights():
+    generator, history = Together(), []
+    flats = FlatNetworks(generator, weight_decay=0.0)
+    config, best = TrainConfig(epochs=2, learning_rate=0.1), flats.weights_A()
+    kept = []
+    run = Run(generator, flats, Six(), 6, config, NullComm(), 0, "one")
+    train(run, history, best, lambda *_: kept.append((flats.weights_A(), flats.averages_A())))
+    for entry, (weights_A, averages_A) in zip(history, kept, strict=True):
+        assert entry["both"] == pytest.approx(averages_A.tolist())
+        assert entry["both"] != pytest.approx(weights_A.tolist(), abs=1e-4)
+    assert torch.equal(best, kept[1][1])
