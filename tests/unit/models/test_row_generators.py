@@ -165,3 +165,17 @@ def test_the_first_column_comes_in_its_shares_almost_exactly(toys):
     expected = 1000 * torch.softmax(logits_1V, 1)[0, 2:].detach().numpy()
     assert np.abs(torch.bincount(drawn, minlength=6)[2:].numpy() - expected).max() <= 2  # independent draws: some 16
     assert (drawn[1:] != drawn[:-1]).float().mean() > 0.4, "in random order"
+
+
+def test_validation_weighs_the_own_order_and_random_ones_by_their_share(toys):
+    codec, rows, _ = toys.law(300)
+    losses = {}
+    for share in (0.0, 0.25, 1.0):
+        generator = toys.fresh("autoregressive", codec, any_order=share)
+        for parameter in generator.parameters():
+            parameter.data.add_(torch.randn(parameter.shape, generator=toys.rng(len(parameter))) * 0.05)
+        generator.train(False)
+        losses[share] = generator.training_loss(rows, toys.rng(2)).total.item()
+    assert losses[0.0] == pytest.approx(generator.net.nll(rows, (0, 1, 2), toys.rng()).sum().item())
+    assert abs(losses[1.0] - losses[0.0]) > 1e-3
+    assert losses[0.25] == pytest.approx(0.75 * losses[0.0] + 0.25 * losses[1.0])

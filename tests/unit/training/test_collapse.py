@@ -54,3 +54,14 @@ def test_few_draws_from_many_codes_are_compared_with_as_few_real_ones():
 def test_constant_and_nearly_constant_columns_pass():
     check_variety(codec((1000,)), drawn((1,)), 0)
     check_variety(codec((1000, 1)), drawn((1,)), 0)
+
+
+@pytest.mark.parametrize(("known_share", "collapses"), [(0.1, False), (0.5, True)])
+def test_a_column_that_few_rows_fill_may_stay_empty_and_a_fuller_one_may_not(known_share, collapses):
+    num_null = int(sum(COUNTS) * (1 / known_share - 1))
+    mostly_null, nulls = codec(COUNTS, num_null=num_null), {"item_id": torch.zeros(4096, dtype=torch.long)}
+    if collapses:
+        with pytest.raises(TrainingError, match="mode collapse"):
+            check_variety(mostly_null, nulls, 0)
+    else:
+        check_variety(mostly_null, nulls, 0)

@@ -32,7 +32,7 @@ def rows_at_end(lengths_N: torch.Tensor) -> torch.Tensor:
 def read_histories(
     net: "Journey", given: Histories, rows_NT: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor, Memory]:
-    """State, last event as read and memory after the last event of each history; its columns and times are as they are told."""
+    """State, last event as read and memory after the last event of each history; columns and times are as told."""
     place_R = places_of(given.owner_R)
     columns = max(1, READ_ROWS // len(rows_NT))
     for start in range(0, rows_NT.shape[1], columns):
