@@ -79,14 +79,14 @@ def test_lengths_and_totals_are_those_of_the_longer_history(given):
     net = network(least_paces_us=())
     made = net.continue_histories(given, MOST, rng(1))
     assert torch.equal(column(made.entities, ENTITIES, "profile_sex"), column(given.entities, ENTITIES, "profile_sex"))
-    assert torch.equal(net.start_us(made.entities), net.start_us(given.entities))
+    assert torch.equal(net.times.start_us(made.entities), net.times.start_us(given.entities))
     planned = BinNumbers(ENTITIES, LENGTH)(made.entities).long()
     both = torch.tensor(LENGTHS) + counted(made)
     assert torch.equal(planned, both.clamp_max(60))  # 60 is the longest that the codec knows
     last_us = made.time_us_R[counted(made).cumsum(0) - 1]
-    spans = net.spans_us(made.entities)
+    spans = net.times.spans_us(made.entities)
     assert (spans >= _held(net, given)[:, 0]).all()
-    assert torch.equal(net.start_us(made.entities) + spans, last_us)
+    assert torch.equal(net.times.start_us(made.entities) + spans, last_us)
 
 
 def test_what_a_history_holds_is_counted_as_the_codec_counts_it(net, given):
@@ -161,7 +161,7 @@ def test_long_histories_go_on_apart_from_short_ones(monkeypatch):
 def test_chunks_do_not_mix_up_histories(net, given, monkeypatch):
     monkeypatch.setattr(continuation, "CELLS", 60)
     made = net.continue_histories(given, MOST, rng(2))
-    assert torch.equal(net.start_us(made.entities), net.start_us(given.entities))
+    assert torch.equal(net.times.start_us(made.entities), net.times.start_us(given.entities))
     for number in range(len(LENGTHS)):
         old, times = (each.time_us_R[each.owner_R == number] for each in (given, made))
         assert times[0] >= old[-1]

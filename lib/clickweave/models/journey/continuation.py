@@ -42,7 +42,11 @@ class Drawing:
 def continue_histories(net: "Journey", given: Histories, most: int, how: Drawing) -> Histories:
     """See `Journey.continue_histories`."""
     lengths_N = torch.bincount(given.owner_R, minlength=given.entities.num_rows)
-    pool = net.lengths(net.entities.sample(POOL, how.rng, temperature=how.temperature, top_p=how.top_p)).sort().values
+    pool = (
+        net.times.lengths(net.entities.sample(POOL, how.rng, temperature=how.temperature, top_p=how.top_p))
+        .sort()
+        .values
+    )
     more_N = _more_events(pool, lengths_N, most, how.rng)
     parts, chunks = [], _chunks(lengths_N)
     for picked_N in chunks:
@@ -128,11 +132,11 @@ def _with_totals(
     events and the log's window. Of a total that does not fit the same share is left as there are events left.
     """
     longer_N = lengths_N + more_N
-    entities = net.numbers[LENGTH].put(given.entities, longer_N)
+    entities = net.times.numbers[LENGTH].put(given.entities, longer_N)
     room_us_N = (net.clock.last_us - last_us_N).clamp_min(0)
     tries_X = torch.arange(len(longer_N)).repeat_interleave(REDRAWS)
     drawn = _drawn_totals(net, rows_of(entities, tries_X), how)
-    total_XK = net.totals.drawn(drawn, longer_N[tries_X], net.spans_us(drawn).clamp_min(0))
+    total_XK = net.totals.drawn(drawn, longer_N[tries_X], net.times.spans_us(drawn).clamp_min(0))
     had_NK = _held(net, given)
     left_XK = total_XK - had_NK[tries_X]
     fits_XK = _fits(net, left_XK, longer_N[tries_X], more_N[tries_X], room_us_N[tries_X])
@@ -146,7 +150,7 @@ def _with_totals(
 def _drawn_totals(net: "Journey", known: Batch, how: Drawing) -> Batch:
     """`known` with its totals drawn to its other columns; the start comes after them and counts for none."""
     totals = net.total_columns
-    given = [index for index in range(known.codes_BC.shape[1]) if index not in (*totals, *net.starts)]
+    given = [index for index in range(known.codes_BC.shape[1]) if index not in (*totals, *net.times.starts)]
     drawn = net.entities.sample(
         known.num_rows,
         how.rng,
@@ -193,11 +197,11 @@ def _within_reach(
         most_X = torch.minimum(more_X, room_us_X // LONG_GAP_US) if name == RETURNS else more_X
         found.append(left_XK[:, number].clamp_min(0).minimum(most_X))
         returns_X = found[-1] if name == RETURNS else returns_X
-    if net.timed:
+    if net.times.timed:
         span = net.totals.names.index(SPAN)
-        pace_us_X = net.least_spans_us(longer_X) * more_X // (longer_X - 1).clamp_min(1)
-        least_us_X = torch.maximum(pace_us_X // net.step_us * net.step_us, returns_X * LONG_GAP_US)
-        found[span] = (left_XK[:, span] // net.step_us * net.step_us).maximum(least_us_X).minimum(room_us_X)
+        pace_us_X = net.times.least_spans_us(longer_X) * more_X // (longer_X - 1).clamp_min(1)
+        least_us_X = torch.maximum(pace_us_X // net.times.step_us * net.times.step_us, returns_X * LONG_GAP_US)
+        found[span] = (left_XK[:, span] // net.times.step_us * net.times.step_us).maximum(least_us_X).minimum(room_us_X)
     return torch.stack(found, dim=1) if found else left_XK
 
 
@@ -207,12 +211,12 @@ def _put_totals(net: "Journey", entities: Batch, total_NK: torch.Tensor) -> Batc
         if name != SPAN:
             entities = net.totals.counts[name].put(entities, total_NK[:, number])
             continue
-        start_us_N = net.start_us(entities)
+        start_us_N = net.times.start_us(entities)
         span_us_N, end_us_N = total_NK[:, number], start_us_N + total_NK[:, number]
         short_N, days_N = span_us_N < LONG_GAP_US, end_us_N // DAY_US - start_us_N // DAY_US
-        entities = net.numbers[SPAN].put(entities, span_us_N, short_N)
-        entities = net.numbers[SPAN_DAYS].put(entities, days_N, ~short_N)
-        entities = net.numbers[END_CLOCK].put(entities, end_us_N % DAY_US, ~short_N)
+        entities = net.times.numbers[SPAN].put(entities, span_us_N, short_N)
+        entities = net.times.numbers[SPAN_DAYS].put(entities, days_N, ~short_N)
+        entities = net.times.numbers[END_CLOCK].put(entities, end_us_N % DAY_US, ~short_N)
     return entities
 
 

@@ -17,20 +17,10 @@ from torch import nn
 
 from clickweave.codec.spec import (
     END_CLOCK,
-    GAP,
-    GAP_CLOCK,
-    GAP_DAYS,
-    LENGTH,
-    LONG_GAP_US,
-    NULL_CODE,
-    SPAN,
     SPAN_DAYS,
-    START_CLOCK,
-    START_DAY,
     CodecSpec,
 )
-from clickweave.contracts.tables import DAY_US
-from clickweave.models.clock import BinNumbers, Clock, Countdown
+from clickweave.models.clock import Clock, Countdown
 from clickweave.models.columns import Aids, ColumnNet
 from clickweave.models.heads import ColumnUnit
 from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows, picked
@@ -40,6 +30,7 @@ from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
 from clickweave.models.journey.state import Carried, Memory
+from clickweave.models.journey.times import Times
 from clickweave.models.journey.totals import Totals
 from clickweave.models.layers import modules
 from clickweave.models.protocol import Batch, Losses, Trainable
@@ -54,7 +45,7 @@ class Journey(Trainable):
     def __init__(self, codec: CodecSpec, params: Params, tables: Mapping[str, np.ndarray]) -> None:
         super().__init__()
         size = SIZES[params.size]
-        self.hidden, self.memory, self.max_events = size.hidden, params.memory, params.max_events
+        self.hidden, self.memory = size.hidden, params.memory
         about = [column for column in codec.columns if column.level == "entity"]
         events = [column for column in codec.columns if column.level == "event"]
         names = [column.name for column in events]
@@ -83,18 +74,9 @@ class Journey(Trainable):
         self.about = modules(nn.Linear(small.embedding, size.hidden) for _ in about)
         self.cell = nn.GRUCell(size.hidden, size.hidden)
         self.skip = nn.Linear(size.hidden, size.hidden, bias=False)  # the event before also counts as it is
-        known = {column.name: (index, column) for side in (about, events) for index, column in enumerate(side)}
-        sides = dict.fromkeys((LENGTH, SPAN, SPAN_DAYS, END_CLOCK, START_DAY, START_CLOCK), about)
-        sides |= dict.fromkeys((GAP, GAP_DAYS, GAP_CLOCK), events)
-        self.numbers = {name: BinNumbers(side, name) for name, side in sides.items() if name in known}
-        self.gap = names.index(GAP) if GAP in names else 0
-        self.timed, self.length = SPAN in known, known[LENGTH][0]
-        self.span = known[SPAN][0] if SPAN in known else 0
-        self.step_us = int(max(known[GAP][1].step, 1)) if GAP in known else 1
-        self.least_paces_us = torch.tensor(codec.least_paces_us or (0.0,), dtype=torch.float64)
+        self.times = Times(codec, about, events, params.max_events)
         totals = (*codec.totals, SPAN_DAYS, END_CLOCK)
         self.total_columns = [index for index, column in enumerate(about) if column.name in totals]
-        self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:
@@ -206,53 +188,6 @@ class Journey(Trainable):
         for index, layer in enumerate(self.read):
             told = told + layer(self.events.embed(events, index, aids.get(index, ())))
         return torch.as_tensor(told)
-
-    def lengths(self, entities: Batch) -> torch.Tensor:
-        """Events of each history, from 1 to `max_events` [n]."""
-        return self.numbers[LENGTH](entities).long().clamp(1, self.max_events)
-
-    def start_us(self, entities: Batch) -> torch.Tensor:
-        """Time of each first event, in microseconds since 1970 [n]; 0 for logs without time."""
-        if START_DAY not in self.numbers:
-            return torch.zeros(entities.num_rows, dtype=torch.long)
-        clock_us = self.numbers[START_CLOCK](entities).round().long()
-        return self.numbers[START_DAY](entities).long() * DAY_US + clock_us
-
-    def spans_us(self, entities: Batch) -> torch.Tensor:
-        """Microseconds from the first event to the last [n]; below 0 where the drawn columns contradict each other."""
-        if SPAN not in self.numbers:
-            return torch.zeros(entities.num_rows, dtype=torch.long)
-        start_us, end_us = (self.numbers[name](entities).round().long() for name in (START_CLOCK, END_CLOCK))
-        long_us = self.numbers[SPAN_DAYS](entities).long() * DAY_US + end_us - start_us
-        long_us = torch.where(long_us < LONG_GAP_US, -1, long_us)
-        short = entities.codes_BC[:, self.span] != NULL_CODE
-        return torch.where(short, self.numbers[SPAN](entities).round().long(), long_us)
-
-    def least_spans_us(self, lengths_N: torch.Tensor) -> torch.Tensor:
-        """The shortest time that the log's histories of about this size take for so many events [n]."""
-        sizes_N = (lengths_N.clamp_min(1).double().log2() / 2).long().clamp_max(len(self.least_paces_us) - 1)
-        return (self.least_paces_us[sizes_N] * (lengths_N - 1).clamp_min(0)).long()
-
-    def time_us(self, events: Batch, before_us_R: torch.Tensor) -> torch.Tensor:
-        """Time of each event, given that of the one before [R]; a return after long keeps day and clock apart."""
-        if GAP not in self.numbers:
-            return before_us_R
-        midnight_us_R = before_us_R - before_us_R % DAY_US + self.numbers[GAP_DAYS](events).long() * DAY_US
-        return_us_R = midnight_us_R + self.numbers[GAP_CLOCK](events).round().long()
-        short_R = events.codes_BC[:, self.gap] != NULL_CODE
-        soon_us_R = before_us_R + self.numbers[GAP](events).round().long()
-        return torch.maximum(torch.where(short_R, soon_us_R, return_us_R), before_us_R)
-
-    def gap_codes(self, before_us_R: torch.Tensor, after_us_R: torch.Tensor) -> dict[int, torch.Tensor]:
-        """By event column the codes of the gap between these times [R]."""
-        gap_us_R = after_us_R - before_us_R
-        days_R = (after_us_R - after_us_R % DAY_US - before_us_R + before_us_R % DAY_US) // DAY_US
-        long_R = gap_us_R >= LONG_GAP_US
-        values = {GAP: (gap_us_R, ~long_R), GAP_DAYS: (days_R, long_R), GAP_CLOCK: (after_us_R % DAY_US, long_R)}
-        return {
-            self.gap + number: torch.where(known_R, self.numbers[name].codes(value_R), NULL_CODE)
-            for number, (name, (value_R, known_R)) in enumerate(values.items())
-        }
 
     def remembered(self, events: Batch) -> tuple[torch.Tensor, torch.Tensor]:
         """What the memory keeps of each event: codes of item and label, 0 where the log has none [R]."""

@@ -52,7 +52,7 @@ class Going:
 def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: float, top_p: float) -> Histories:
     """See `Journey.sample`."""
     entities = _draw_entities(net, n, rng, temperature, top_p)
-    lengths, none_yet = net.lengths(entities), torch.zeros(n, 0, dtype=torch.long)
+    lengths, none_yet = net.times.lengths(entities), torch.zeros(n, 0, dtype=torch.long)
     fresh = Carried.zeros(n, net.hidden, net.memory)
     going = Going(
         torch.arange(n),
@@ -62,9 +62,9 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
         fresh.memory,
         none_yet,
         none_yet,
-        net.start_us(entities),
+        net.times.start_us(entities),
         lengths - 1,
-        net.totals.drawn(entities, lengths, net.spans_us(entities).clamp_min(0)),
+        net.totals.drawn(entities, lengths, net.times.spans_us(entities).clamp_min(0)),
     )
     return gone_on(net, entities, going, rng, temperature, top_p)
 
@@ -75,7 +75,7 @@ def gone_on(
     """All events that are still to come of these histories, one or more each."""
     made: list[tuple[Batch, torch.Tensor, torch.Tensor]] = []
     while len(going.owner_A):
-        ends_A = (going.left_A == 0) & net.timed & (going.place_A > 0)
+        ends_A = (going.left_A == 0) & net.times.timed & (going.place_A > 0)
         parts = [(going.kept(mask_A), last) for mask_A, last in ((ends_A, True), (~ends_A, False)) if mask_A.any()]
         for part, last in parts:
             events, going = _next_event(net, part, last, rng, temperature, top_p)
@@ -96,13 +96,15 @@ def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: fl
     beyond the log's window the start.
     """
     entities = net.entities.sample(n, rng, temperature=temperature, top_p=top_p)
-    but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.starts]
-    for _ in range(REDRAWS if net.timed else 0):
-        spans_us_N = net.spans_us(entities)
-        least_us_N = net.least_spans_us(net.lengths(entities)).maximum(net.totals.returns(entities) * LONG_GAP_US)
+    but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.times.starts]
+    for _ in range(REDRAWS if net.times.timed else 0):
+        spans_us_N = net.times.spans_us(entities)
+        least_us_N = net.times.least_spans_us(net.times.lengths(entities)).maximum(
+            net.totals.returns(entities) * LONG_GAP_US
+        )
         wrong_N = spans_us_N < least_us_N  # a contradiction has a span below 0
-        late_N = ~wrong_N & (net.start_us(entities) + spans_us_N > net.clock.last_us)
-        for mask_N, kept in ((wrong_N, [net.length]), (late_N, but_start)):
+        late_N = ~wrong_N & (net.times.start_us(entities) + spans_us_N > net.clock.last_us)
+        for mask_N, kept in ((wrong_N, [net.times.length]), (late_N, but_start)):
             if mask_N.any():
                 old = picked(entities, mask_N)
                 given = {index: old.codes_BC[:, index] for index in kept}
@@ -132,7 +134,7 @@ def _next_event(
         events.codes_BC[open_A], events.positions_BP[open_A] = drawn.codes_BC[first], drawn.positions_BP[first]
         time_us_A[open_A], again_A[open_A] = drawn_us[first], drawn_again[first]
     events, going = picked(events, ~again_A), going.kept(~again_A)
-    end_us_A = going.time_us_A + going.left_AK[:, 0] if net.timed else going.time_us_A
+    end_us_A = going.time_us_A + going.left_AK[:, 0] if net.times.timed else going.time_us_A
     return events, _after(net, going, events, torch.minimum(time_us_A[~again_A], end_us_A))
 
 
@@ -141,7 +143,7 @@ def _after(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor)
     aids = {} if net.item is None else {net.item: (going.memory,)}
     items_A, labels_A = net.remembered(events)
     left_AK = _left(net, going, events, time_us_A).clamp_min(0)
-    if net.timed:
+    if net.times.timed:
         left_AK[:, 0] = left_AK[:, 0].maximum(_stay_us(net, going, time_us_A))
     read_AH = net.read_events(events, aids, time_us_A)
     return replace(
@@ -165,8 +167,8 @@ def _stay_us(net: "Journey", going: Going, time_us_A: torch.Tensor) -> torch.Ten
     length_A = going.place_A + 1 + going.left_A
     share_A = going.left_A / (length_A - 1).clamp_min(1)
     room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
-    stay_us_A = (net.least_spans_us(length_A) * share_A).long()
-    return (stay_us_A // net.step_us * net.step_us).minimum(room_us_A)
+    stay_us_A = (net.times.least_spans_us(length_A) * share_A).long()
+    return (stay_us_A // net.times.step_us * net.times.step_us).minimum(room_us_A)
 
 
 def _left(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
@@ -206,10 +208,10 @@ def _draw_events(
     came = going.place_A, going.left_A, going.left_AK
     told, aids = net.told(going.state_AH, going.last_AH, *came), net.aids(going.memory, *came)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
-    given = net.gap_codes(going.time_us_A, end_us_A) if last else {}
+    given = net.times.gap_codes(going.time_us_A, end_us_A) if last else {}
     events = net.events.sample(
         len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
     )
     if last:
         return events, end_us_A
-    return events, torch.where(going.place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)
+    return events, torch.where(going.place_A > 0, net.times.time_us(events, going.time_us_A), going.time_us_A)

@@ -106,7 +106,7 @@ def test_odds_of_labels_and_returns_begin_at_what_is_left(net, log):
     left_RK = torch.zeros(3, len(net.totals.names), dtype=torch.long)
     left_RK[:, net.totals.returning] = 1
     shares = net.totals.log_shares(place, left, left_RK)
-    returns = shares[net.gap].exp()
+    returns = shares[net.times.gap].exp()
     assert returns[0, 0] < 1e-4, "a first event does not return"
     assert torch.allclose(returns[1], torch.tensor([0.25, 0.75])) and returns[2, 0] == 1
     assert torch.allclose(returns.sum(1), torch.ones(3), atol=1e-4)
@@ -115,7 +115,7 @@ def test_odds_of_labels_and_returns_begin_at_what_is_left(net, log):
 def test_a_counted_column_that_learnt_nothing_is_drawn_in_the_shares_that_are_left(net, log):
     events = log.codec.at_level(EVENT)
     groups = net.totals.groups(events)
-    assert set(groups) == {net.gap, net.label}
+    assert set(groups) == {net.times.gap, net.label}
     for index, group_V in groups.items():
         unit = Counted(events[index], {}, net.hidden, 8, group_V)
         unit.query.weight.data.zero_()
@@ -154,7 +154,7 @@ def test_a_return_after_long_keeps_day_and_clock(net, log):
     codes[1, columns.index("gap")] = FIRST_BIN
     events = Batch(codes, torch.full((2, 2), 0.5))
     before = torch.full((2,), 100 * DAY_US + 23 * HOUR_US)
-    times = net.time_us(events, before)
+    times = net.times.time_us(events, before)
     assert times[0] == 102 * DAY_US + DAY_US // 2
     assert times[1] == before[1] + 30_000_000
 

@@ -32,23 +32,25 @@ def spans_of(made, n=NUM):
 
 def test_histories_have_their_length_and_never_run_backwards(net, log):
     made = draw(net, log)
-    assert torch.equal(events_of(made), net.lengths(made.entities))
+    assert torch.equal(events_of(made), net.times.lengths(made.entities))
     assert (made.owner_R.diff() >= 0).all()
     assert (made.time_us_R.diff()[~first_of(made)[1:]] >= 0).all()
-    assert torch.equal(made.time_us_R[first_of(made)], net.start_us(made.entities))
+    assert torch.equal(made.time_us_R[first_of(made)], net.times.start_us(made.entities))
 
 
 def test_the_last_event_comes_at_the_end_of_the_drawn_span(net, log):
     made = draw(net, log)
-    several = net.lengths(made.entities) > 1
-    assert torch.equal(spans_of(made)[several], net.spans_us(made.entities)[several])
+    several = net.times.lengths(made.entities) > 1
+    assert torch.equal(spans_of(made)[several], net.times.spans_us(made.entities)[several])
 
 
 def test_contradictory_parts_of_time_are_drawn_again(net, log):
     raw = net.entities.sample(NUM, log.rng(1))
     made = draw(net, log).entities
     returns_us = [net.totals.returns(entities) * LONG_GAP_US for entities in (raw, made)]
-    contradict = [(net.spans_us(e) < least).float().mean() for e, least in zip((raw, made), returns_us, strict=True)]
+    contradict = [
+        (net.times.spans_us(e) < least).float().mean() for e, least in zip((raw, made), returns_us, strict=True)
+    ]
     assert contradict[0] > 0.1 and contradict[1] == 0
 
 
@@ -56,9 +58,9 @@ def test_histories_that_would_leave_the_window_start_elsewhere(log):
     net = log.fresh(log.with_column(log.bins("span_days", 2.0, 3.0)))
     net.clock.last_us = 103 * DAY_US - 1  # two days from day 101 on lie beyond it
     raw = net.entities.sample(NUM, log.rng(1))
-    assert (net.start_us(raw) + net.spans_us(raw) > net.clock.last_us).float().mean() > 0.02
+    assert (net.times.start_us(raw) + net.times.spans_us(raw) > net.clock.last_us).float().mean() > 0.02
     made = draw(net, log)
-    assert (net.start_us(made.entities) + net.spans_us(made.entities) <= net.clock.last_us).all()
+    assert (net.times.start_us(made.entities) + net.times.spans_us(made.entities) <= net.clock.last_us).all()
     assert (made.time_us_R <= net.clock.last_us).all()
 
 
@@ -75,11 +77,11 @@ def test_a_giant_takes_at_least_the_least_pace_of_its_size(log):
     pace_us = 60 * log.second_us  # the drawn spans are shorter than an hour, or days
     giants = log.bins("length", 20.0, 41.0)
     net = log.fresh(log.with_column(giants, least_paces_us=(0.0, 0.0, pace_us * 1.0)))
-    lengths = net.lengths(net.entities.sample(NUM, log.rng(1)))
+    lengths = net.times.lengths(net.entities.sample(NUM, log.rng(1)))
     assert lengths.min() >= 20
     made = draw(net, log, 100)
     assert (spans_of(made, 100) >= pace_us * (events_of(made, 100) - 1)).all()
-    assert (events_of(made, 100) == net.lengths(made.entities)).all()
+    assert (events_of(made, 100) == net.times.lengths(made.entities)).all()
 
 
 def test_small_histories_may_be_faster_than_giants(log):
@@ -111,9 +113,9 @@ def test_logs_without_time_items_or_labels_are_learnt_and_drawn_too(log, lacks):
         net.training_loss(window, log.rng()).total.backward()
     assert all(p.grad is None or p.grad.isfinite().all() for p in net.parameters())
     made = draw(net, log)
-    assert torch.equal(events_of(made), net.lengths(made.entities))
+    assert torch.equal(events_of(made), net.times.lengths(made.entities))
     if "span" in codec.totals:
-        several = net.lengths(made.entities) > 1
-        assert torch.equal(spans_of(made)[several], net.spans_us(made.entities)[several])
+        several = net.times.lengths(made.entities) > 1
+        assert torch.equal(spans_of(made)[several], net.times.spans_us(made.entities)[several])
     else:
         assert (made.time_us_R == 0).all()
