@@ -16,6 +16,7 @@ from clickweave.codec.spec import (
     GAP,
     NULL_CODE,
     PLACE,
+    SPAN,
     VALUES,
     VECTOR,
     CodecSpec,
@@ -47,7 +48,7 @@ def fit_codec(
     time_us = F.unix_micros("event_time")
     again = F.max(AGAIN) if grain == ENTITY else F.lit(True)
     bounds = {"rows": F.count(F.lit(1)), "first": F.min(time_us), "last": F.max(time_us), AGAIN: again}
-    paces = least_paces() if LEFT_PREFIX + SPAN in inputs.columns else []
+    paces = least_paces() if any(plan.column.name == SPAN for plan in planned) else []
     row = inputs.agg(*[column.alias(name) for name, column in bounds.items()], *paces).collect()[0]
     if row["rows"] == 0:
         raise ContractError("encode: real/train has no rows; check split.holdout_share and the quarantine")

@@ -16,7 +16,6 @@ from clickweave.models.registry import build
 
 FIRST_US, LAST_US = 100 * DAY_US, 110 * DAY_US
 ITEMS, LABELS = tuple(f"i{number}" for number in range(30)), ("1", "2")
-SECOND_US = 1_000_000
 
 
 def bins(name, *edges, counts=None, level=ENTITY, step=1.0, **more):
@@ -129,7 +128,6 @@ def log():
         without=without,
         with_column=with_column,
         windows_of=windows_of,
-        second_us=SECOND_US,
     )
 
 

@@ -74,13 +74,14 @@ def test_a_log_without_repeated_pairs_gets_none(log, once):
 
 
 def test_a_giant_takes_at_least_the_least_pace_of_its_size(log):
-    pace_us = 60 * log.second_us  # the drawn spans are shorter than an hour, or days
+    pace_us = 3 * HOUR_US  # 20 events and more take longer than nearly all drawn spans, and fit into the window
     giants = log.bins("length", 20.0, 41.0)
     net = log.fresh(log.with_column(giants, least_paces_us=(0.0, 0.0, pace_us * 1.0)))
     lengths = net.times.lengths(net.entities.sample(NUM, log.rng(1)))
     assert lengths.min() >= 20
     made = draw(net, log, 100)
-    assert (spans_of(made, 100) >= pace_us * (events_of(made, 100) - 1)).all()
+    least_us = pace_us * (events_of(made, 100) - 1) - net.times.step_us  # in whole steps of the gaps
+    assert (spans_of(made, 100) >= least_us).all()
     assert (events_of(made, 100) == net.times.lengths(made.entities)).all()
 
 
