@@ -201,9 +201,11 @@ def test_drawn_totals_are_kept_by_nearly_all_histories(learnt, drawn):
     place, time, _, repeats, bought = rows
     gap = np.where(place > 0, np.r_[0, np.diff(time)], 0)
     kept = totals_of(place, time, repeats, bought, (gap >= LONG_GAP_US).astype(np.int64))[0]
-    wanted = learnt.totals.drawn(made.entities, learnt.lengths(made.entities), learnt.spans_us(made.entities)).numpy()
+    wanted = learnt.totals.drawn(
+        made.entities, learnt.times.lengths(made.entities), learnt.times.spans_us(made.entities)
+    ).numpy()
     starts = np.flatnonzero(place == 0)
-    assert np.array_equal(np.diff(np.r_[starts, len(place)]), learnt.lengths(made.entities).numpy())
+    assert np.array_equal(np.diff(np.r_[starts, len(place)]), learnt.times.lengths(made.entities).numpy())
     for number, name in enumerate(learnt.totals.names):
         several = np.diff(np.r_[starts, len(place)]) > 1
         hit = (kept[name][0][starts] == wanted[:, number])[several].mean()
