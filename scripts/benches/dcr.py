@@ -21,6 +21,7 @@ import pandas as pd
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.evaluation.columns import Column, as_text, judged_columns
+from clickweave.evaluation.detection import entity_folds
 
 BLOCK_ROWS = 256  # times 20,000 real rows: 20 MB of distances
 NULL_RANK = 2.0  # ranks are 0 to 1, so that a null lies at 1, the most there is, from every number and at 0 from a null
@@ -59,6 +60,12 @@ def dcr_share(rows: pd.DataFrame, train: pd.DataFrame, holdout: pd.DataFrame, co
     made, real, other = _coded([rows, train, holdout], columns)
     to_train_N, to_holdout_N = _nearest(made, real), _nearest(made, other)
     return float(np.mean((to_train_N < to_holdout_N) + 0.5 * (to_train_N == to_holdout_N)))
+
+
+def two_parts(rows: pd.DataFrame, seed: int) -> list[pd.DataFrame]:
+    """Three fifths and two fifths of the entities' rows, in their order."""
+    first = entity_folds(rows["entity_id"], seed) % 2 == 0
+    return [rows[first], rows[~first]]
 
 
 def _coded(frames: Sequence[pd.DataFrame], columns: Sequence[Column]) -> list[_Coded]:

@@ -14,7 +14,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
-from benches.dcr import compared_columns, dcr_share
+from benches.dcr import compared_columns, dcr_share, two_parts
 from benches.ids import Encoded, write_codec
 from benches.judge import flat_schema
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
@@ -195,3 +195,12 @@ def test_a_distance_leaves_out_dates_and_takes_attributes_of_users_when_asked():
     }
     assert names[0] == ["item_id", "label", "feature_genre", "hour"]
     assert sorted(names[1]) == sorted([*names[0], "feature_age"])
+
+
+def test_two_parts_share_no_user_and_lose_no_row():
+    rows = pd.DataFrame({"entity_id": [f"u{number % 40}" for number in range(400)], "n": range(400)})
+    parts = two_parts(rows, seed=0)
+    assert [len(part) for part in parts] == [240, 160]
+    assert not set(parts[0]["entity_id"]) & set(parts[1]["entity_id"])
+    assert sorted(pd.concat(parts)["n"]) == list(rows["n"])
+    assert all(part["n"].is_monotonic_increasing for part in parts)
