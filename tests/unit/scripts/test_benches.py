@@ -14,13 +14,16 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "scripts"))
 
+from benches.dcr import compared_columns, dcr_share, two_parts
 from benches.ids import Encoded, write_codec
+from benches.judge import flat_schema
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
 from benches.measure import Figure, run, write_figures
 from benches.sampling import turns_of
 
 from clickweave.codec.spec import CodecSpec
 from clickweave.config.log import SchemaConfig
+from clickweave.evaluation.columns import Column
 
 SLEEPS_IN_A_CHILD = """
 import subprocess, sys, time
@@ -136,3 +139,68 @@ def test_a_rank_is_given_rows_of_the_shards_of_a_workspace(tmp_path):
     item = codec.code_columns.index("code_item_id")
     codes = np.concatenate([batch.codes_BC[:, item].numpy() for batch in batches])
     assert (codes == np.round(seen * rows).astype(int) % 50).all()
+
+
+VALUE, NUMBER = Column("v", "v", "values", "event"), Column("n", "n", "number", "event")
+
+
+def drawn_rows(rows, seed):
+    rng = np.random.default_rng(seed)
+    return pd.DataFrame({"v": rng.choice(["a", "b", None], rows), "n": rng.normal(size=rows)})
+
+
+def test_half_of_unseen_rows_and_all_copies_lie_nearer_to_train():
+    train, holdout, unseen = (drawn_rows(2000, seed) for seed in range(3))
+    columns = [VALUE, NUMBER]
+    assert abs(dcr_share(unseen, train, holdout, columns) - 0.5) < 0.04
+    assert dcr_share(train.sample(500, random_state=0), train, holdout, columns) == 1
+    assert dcr_share(holdout, train, holdout, columns) == 0
+
+
+def test_a_row_as_near_to_train_as_to_the_holdout_counts_half_whatever_the_order():
+    train = pd.DataFrame({"v": ["a", "b", None], "n": [0.0, 1.0, np.nan]})
+    holdout = pd.DataFrame({"v": [None, "a", "c"], "n": [np.nan, 0.0, 1.0]})
+    rows = pd.DataFrame({"v": ["a", None, "b", "c"], "n": [0.0, np.nan, 1.0, 1.0]})
+    for order in ([0, 1, 2], [2, 0, 1]):
+        found = [dcr_share(rows.iloc[[row]], train.iloc[order], holdout, [VALUE, NUMBER]) for row in range(4)]
+        assert found == [0.5, 0.5, 1.0, 0.0]
+
+
+def test_null_is_far_from_every_number_and_a_number_is_near_by_rank():
+    train = pd.DataFrame({"n": [0.0, np.nan]})
+    holdout = pd.DataFrame({"n": [1000.0, 1.0]})
+    rows = pd.DataFrame({"n": [np.nan, -5.0, 2.0, 900.0]})
+    found = [dcr_share(rows.iloc[[row]], train, holdout, [NUMBER]) for row in range(4)]
+    assert found == [1.0, 1.0, 0.0, 0.0]
+
+
+def test_sides_of_other_sizes_are_refused():
+    with pytest.raises(ValueError, match="3 train rows against 2"):
+        dcr_share(drawn_rows(2, 0), drawn_rows(3, 1), drawn_rows(2, 2), [VALUE])
+
+
+def test_a_distance_leaves_out_dates_and_takes_attributes_of_users_when_asked():
+    log = SchemaConfig.model_validate(
+        {
+            "user": "u",
+            "item": "i",
+            "event_time": {"column": "t"},
+            "labels": {"click": "c"},
+            "item_features": {"genre": "categorical"},
+            "user_features": {"age": "numeric"},
+        }
+    )
+    names = {
+        users: [column.name for column in compared_columns(flat_schema(log), log, users=users)] for users in (0, 1)
+    }
+    assert names[0] == ["item_id", "label", "feature_genre", "hour"]
+    assert sorted(names[1]) == sorted([*names[0], "feature_age"])
+
+
+def test_two_parts_share_no_user_and_lose_no_row():
+    rows = pd.DataFrame({"entity_id": [f"u{number % 40}" for number in range(400)], "n": range(400)})
+    parts = two_parts(rows, seed=0)
+    assert [len(part) for part in parts] == [240, 160]
+    assert not set(parts[0]["entity_id"]) & set(parts[1]["entity_id"])
+    assert sorted(pd.concat(parts)["n"]) == list(rows["n"])
+    assert all(part["n"].is_monotonic_increasing for part in parts)
