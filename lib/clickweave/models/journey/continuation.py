@@ -42,11 +42,8 @@ class Drawing:
 def continue_histories(net: "Journey", given: Histories, most: int, how: Drawing) -> Histories:
     """See `Journey.continue_histories`."""
     lengths_N = torch.bincount(given.owner_R, minlength=given.entities.num_rows)
-    pool = (
-        net.times.lengths(net.entities.sample(POOL, how.rng, temperature=how.temperature, top_p=how.top_p))
-        .sort()
-        .values
-    )
+    drawn = net.entities.sample(POOL, how.rng, temperature=how.temperature, top_p=how.top_p)
+    pool = net.times.lengths(drawn).sort().values
     more_N = _more_events(pool, lengths_N, most, how.rng)
     parts, chunks = [], _chunks(lengths_N)
     for picked_N in chunks:

@@ -99,10 +99,9 @@ def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: fl
     but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.times.starts]
     for _ in range(REDRAWS if net.times.timed else 0):
         spans_us_N = net.times.spans_us(entities)
-        least_us_N = net.times.least_spans_us(net.times.lengths(entities)).maximum(
-            net.totals.returns(entities) * LONG_GAP_US
-        )
-        wrong_N = spans_us_N < least_us_N  # a contradiction has a span below 0
+        pace_us_N = net.times.least_spans_us(net.times.lengths(entities))
+        returns_us_N = net.totals.returns(entities) * LONG_GAP_US
+        wrong_N = spans_us_N < pace_us_N.maximum(returns_us_N)  # a contradiction has a span below 0
         late_N = ~wrong_N & (net.times.start_us(entities) + spans_us_N > net.clock.last_us)
         for mask_N, kept in ((wrong_N, [net.times.length]), (late_N, but_start)):
             if mask_N.any():
