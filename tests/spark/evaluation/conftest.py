@@ -77,9 +77,10 @@ def to_table(spark: SparkSession) -> Callable[[pd.DataFrame], DataFrame]:
 
     def build(events: pd.DataFrame) -> DataFrame:
         names = [part.split()[0] for part in _TYPES.split(",")]
-        plain = events[names].astype(object)
+        told = events if "op" in events else events.assign(op="toy")
+        plain = told[[*names, "op"]].astype(object)
         rows = plain.where(plain.notna(), None).to_numpy().tolist()
-        df = spark.createDataFrame(rows, _TYPES).coalesce(2)
+        df = spark.createDataFrame(rows, f"{_TYPES}, op string").coalesce(2)
         source = F.struct("genre", "item_id").alias("source")
         nulls = {name: F.lit(None).cast(kind) for name, kind in (("parent_id", "long"),)}
         keys = names[: names.index("ts")]
@@ -91,7 +92,7 @@ def to_table(spark: SparkSession) -> Callable[[pd.DataFrame], DataFrame]:
             *features,
             source,
             "origin",
-            F.lit("toy").alias("op"),
+            "op",
             nulls["parent_id"].alias("parent_id"),
             F.lit(1.0).alias("weight"),
             F.lit("run").alias("run_id"),

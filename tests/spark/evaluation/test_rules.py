@@ -74,6 +74,7 @@ def test_rule_that_real_rows_break_is_shown_and_does_not_count(make_inputs, fres
 
 
 def test_a_history_that_goes_on_has_the_ids_of_one_that_is_there(make_inputs, fresh):
+    fresh = fresh.assign(op="toy")
     row, _ = judge_rules(make_inputs(_first(fresh, op="journey:continue", user_id="u3", entity_id="u3")))
     assert (row.grade, row.note) == ("green", "")
     row, _ = judge_rules(make_inputs(_first(fresh, op="journey:continue", user_id="h3", entity_id="h3")))
