@@ -108,6 +108,7 @@ def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Draw
         last_us_N,
         more_N - 1,
         left_NK,
+        None if net.slates is None else net.slates.none(len(lengths_N)),
     )
     return gone_on(net, entities, going, how.rng, how.temperature, how.top_p)
 

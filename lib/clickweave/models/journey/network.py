@@ -36,6 +36,7 @@ from clickweave.models.journey.continuation import Drawing, continue_histories
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
+from clickweave.models.journey.slates import SlateLaws
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.journey.totals import Totals
 from clickweave.models.layers import modules
@@ -89,6 +90,7 @@ class Journey(Trainable):
         self.total_columns = [index for index, column in enumerate(about) if column.name in totals]
         self.starts = [known[name][0] for name in (START_DAY, START_CLOCK) if name in known]
         self.totals, self.once = Totals(codec, about, events), codec.once and self.item is not None
+        self.slates = None if codec.slates is None else SlateLaws(codec, events)
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:

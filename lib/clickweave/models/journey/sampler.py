@@ -11,6 +11,7 @@ import torch
 
 from clickweave.codec.spec import LONG_GAP_US
 from clickweave.models.histories import Histories, picked
+from clickweave.models.journey.slates import Slate
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.protocol import Batch
 
@@ -39,10 +40,12 @@ class Going:
     time_us_A: torch.Tensor
     left_A: torch.Tensor
     left_AK: torch.Tensor
+    slate: Slate | None
 
     def kept(self, picked_A: torch.Tensor) -> "Going":
-        numbers = {name: value[picked_A] for name, value in vars(self).items() if name != "memory"}
-        return replace(self, memory=self.memory.rows(picked_A), **numbers)
+        numbers = {name: value[picked_A] for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        slate = None if self.slate is None else self.slate.rows(picked_A)
+        return replace(self, memory=self.memory.rows(picked_A), slate=slate, **numbers)
 
 
 @torch.inference_mode()
@@ -60,6 +63,7 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
         net.start_us(entities),
         lengths - 1,
         net.totals.drawn(entities, lengths, net.spans_us(entities).clamp_min(0)),
+        None if net.slates is None else net.slates.none(n),
     )
     return gone_on(net, entities, going, rng, temperature, top_p)
 
@@ -111,21 +115,26 @@ def _next_event(
 ) -> tuple[Batch, Going]:
     """The next event of each history that goes on, and where those stand after it.
 
-    The time of the last one is known. An event after it, one that a log without such events has no second time, or one
-    that goes beyond a total is drawn again. Where none of REDRAWS tries fits, the second law counts most; after it the
-    history ends, the others are let pass.
+    The time of the last one is known. An event after it, one that a log without such events has no second time, one
+    that its slate cannot hold, or one that goes beyond a total is drawn again. Where none of REDRAWS tries fits, the laws
+    count in this order: after one that comes twice the history ends, what fits no slate begins one, the others are let
+    pass.
     """
     events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
     again_A = _again(net, going, events)
-    open_A = (again_A | _off_totals(net, going, events, time_us_A)).nonzero().squeeze(1)
+    wrong_A = again_A | _off_slate(net, going, events, time_us_A) | _off_totals(net, going, events, time_us_A)
+    open_A = wrong_A.nonzero().squeeze(1)
     if len(open_A):
         tries = going.kept(open_A.repeat_interleave(REDRAWS))  # all at once: a pass costs little more for many rows
         drawn, drawn_us = _draw_events(net, tries, last, rng, temperature, top_p)
         drawn_again = _again(net, tries, drawn)
-        fits = (2 * ~drawn_again + ~_off_totals(net, tries, drawn, drawn_us)).view(-1, REDRAWS)
-        first = fits.argmax(1) + torch.arange(len(open_A)) * REDRAWS
+        fits = 4 * ~drawn_again + 2 * ~_off_slate(net, tries, drawn, drawn_us)
+        fits = fits + ~_off_totals(net, tries, drawn, drawn_us)
+        first = fits.view(-1, REDRAWS).argmax(1) + torch.arange(len(open_A)) * REDRAWS
         events.codes_BC[open_A], events.positions_BP[open_A] = drawn.codes_BC[first], drawn.positions_BP[first]
         time_us_A[open_A], again_A[open_A] = drawn_us[first], drawn_again[first]
+    if net.slates is not None:
+        net.slates.begin_anew(events, _off_slate(net, going, events, time_us_A))
     events, going = picked(events, ~again_A), going.kept(~again_A)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if net.timed else going.time_us_A
     return events, _after(net, going, events, torch.minimum(time_us_A[~again_A], end_us_A))
@@ -148,6 +157,7 @@ def _after(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor)
         time_us_A=time_us_A,
         left_A=going.left_A - 1,
         left_AK=left_AK,
+        slate=None if net.slates is None or going.slate is None else net.slates.after(going.slate, events),
     )
 
 
@@ -176,6 +186,13 @@ def _off_totals(net: "Journey", going: Going, events: Batch, time_us_A: torch.Te
     return (left_AK < 0).any(1) | (counts_AK > going.left_A.unsqueeze(1)).any(1)
 
 
+def _off_slate(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
+    """Whether an event does not belong to the slate that it says it belongs to [A]."""
+    if net.slates is None or going.slate is None:
+        return torch.zeros_like(going.owner_A, dtype=torch.bool)
+    return net.slates.broken(going.slate, events, time_us_A - going.time_us_A)
+
+
 def _again(net: "Journey", going: Going, events: Batch) -> torch.Tensor:
     """Whether the history has the item with this label already, where the log has none twice [A]."""
     if not net.once:
@@ -188,13 +205,43 @@ def _draw_events(
     net: "Journey", going: Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, torch.Tensor]:
     """One event of each history and its time; the time of the last event is what is left of the span."""
-    told = going.state_AH + net.countdown(going.place_A, going.left_A, going.left_AK)
-    aids = {} if net.item is None else {net.item: (going.memory,)}
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
     given = net.gap_codes(going.time_us_A, end_us_A) if last else {}
-    events = net.events.sample(
-        len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
-    )
+    events = _sampled(net, going, given, rng, temperature, top_p)
+    if net.slates is not None and going.slate is not None:
+        _take_query(net, going, events, rng, temperature, top_p)
     if last:
         return events, end_us_A
     return events, torch.where(going.place_A > 0, net.time_us(events, going.time_us_A), going.time_us_A)
+
+
+def _take_query(
+    net: "Journey", going: Going, events: Batch, rng: torch.Generator, temperature: float, top_p: float
+) -> None:
+    """Events of a slate take its query, where its events have one; the columns after it are drawn to that."""
+    assert net.slates is not None and going.slate is not None
+    mask_A = net.slates.off_query(going.slate, events)
+    if not mask_A.any():
+        return
+    part = going.kept(mask_A)
+    assert part.slate is not None
+    given = {index: events.codes_BC[mask_A, index] for index in range(net.slates.query[0])}
+    given |= dict(zip(net.slates.query, part.slate.query_AQ.unbind(1), strict=True))
+    drawn = _sampled(net, part, given, rng, temperature, top_p)
+    events.codes_BC[mask_A], events.positions_BP[mask_A] = drawn.codes_BC, drawn.positions_BP
+
+
+def _sampled(
+    net: "Journey",
+    going: Going,
+    given: dict[int, torch.Tensor],
+    rng: torch.Generator,
+    temperature: float,
+    top_p: float,
+) -> Batch:
+    """The columns of one event of each history; those of `given` are known."""
+    told = going.state_AH + net.countdown(going.place_A, going.left_A, going.left_AK)
+    aids = {} if net.item is None else {net.item: (going.memory,)}
+    return net.events.sample(
+        len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
+    )
