@@ -14,6 +14,8 @@ elsewhere. The totals: the `span` from the first event to the last, coded as a g
 how many events return after a long gap (`returns`), repeat an item of the history (`repeats`), and have each label of
 the funnel (`events_of_label_<level>`).
 
+Slates are one more column of events, `same_slate`; the codec says what the log's slates keep to (`Slates`).
+
 Some columns are coded in parts, each a column of its own (`Parts`): a time as days and clock, or as what it lies after
 event_time; a vector as digits; a text that few users wrote as a number of pieces and the pieces.
 """
@@ -38,6 +40,7 @@ EVENT = "event"
 ENTITY = "entity"
 EVENT_DAY, EVENT_CLOCK = "event_day", "event_clock"
 START_DAY, START_CLOCK, GAP, LENGTH = "start_day", "start_clock", "gap", "length"
+SAME_SLATE = "same_slate"  # 1 where an event belongs to the slate of the event before it, else 0; null outside slates
 GAP_DAYS, GAP_CLOCK = "gap_days", "gap_clock"
 SPAN, SPAN_DAYS, END_CLOCK = "span", "span_days", "end_clock"
 RETURNS, REPEATS = "returns", "repeats"
@@ -142,6 +145,22 @@ class Parts:
 
 
 @dataclass(frozen=True)
+class Slates:
+    """What the slates of the training data keep to.
+
+    Attributes:
+        longest_gap_us: between two events that follow one another in a slate.
+        items_once, positions_once: whether no slate holds an item, or a position, twice.
+        one_query: whether all events of a slate have the same query, or none.
+    """
+
+    longest_gap_us: int
+    items_once: bool
+    positions_once: bool
+    one_query: bool
+
+
+@dataclass(frozen=True)
 class CodecSpec:
     """All columns of a training row, in the order generators see them, and where they were fitted.
 
@@ -155,6 +174,7 @@ class CodecSpec:
         once: whether no history of the training data holds an item twice with the same label (grain entity).
         least_paces_us: at grain entity, by size of a history (4^k to 4^(k+1) - 1 events, the last without end) the
             least mean gap of one; 0 where there is none.
+        slates: None where the log has none, and at grain row.
     """
 
     columns: tuple[ColumnSpec, ...]
@@ -166,6 +186,7 @@ class CodecSpec:
     once: bool = False
     least_paces_us: tuple[float, ...] = ()
     parts: tuple[Parts, ...] = ()
+    slates: Slates | None = None
 
     @property
     def code_columns(self) -> tuple[str, ...]:
@@ -201,7 +222,9 @@ class CodecSpec:
         columns = [vars(column) for column in self.columns]
         derived = [vars(each) for each in self.derived]
         parts = [vars(each) for each in self.parts]
-        return json.dumps(vars(self) | {"columns": columns, "derived": derived, "parts": parts}, sort_keys=True)
+        slates = None if self.slates is None else vars(self.slates)
+        nested = {"columns": columns, "derived": derived, "parts": parts, "slates": slates}
+        return json.dumps(vars(self) | nested, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> "CodecSpec":
@@ -210,7 +233,8 @@ class CodecSpec:
         columns = tuple(ColumnSpec(**_frozen(column)) for column in raw.pop("columns"))
         derived = tuple(Derived(**each) for each in raw.pop("derived"))
         parts = tuple(Parts(**_frozen(each)) for each in raw.pop("parts"))
-        return cls(columns=columns, derived=derived, parts=parts, **_frozen(raw))
+        slates = None if raw["slates"] is None else Slates(**raw["slates"])
+        return cls(**_frozen(raw) | {"columns": columns, "derived": derived, "parts": parts, "slates": slates})
 
 
 def _frozen(raw: dict[str, Any]) -> dict[str, Any]:

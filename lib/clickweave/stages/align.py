@@ -5,6 +5,7 @@ from functools import reduce
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from clickweave.codec.spec import (
     ENTITY,
@@ -19,7 +20,7 @@ from clickweave.codec.spec import (
 )
 from clickweave.contracts.tables import TRAIN, event_columns, feature_column
 from clickweave.frames import catalogue
-from clickweave.frames.align import derived, keys, rows, texts
+from clickweave.frames.align import derived, keys, rows, slates, texts
 from clickweave.frames.align.continued import (
     CONTINUES,
     continued_rows,
@@ -48,7 +49,8 @@ def run(run: StageRun) -> StageResult:
     entities, raw = _with_ids(run, codec, sampled, train)
     window = rows.fit_time_window(train, step_us=_step_us(codec))
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
-    events = inside(rows.as_events(raw, log, run.key, run.recipe.train.generator), window)
+    events = _with_slates(run, codec, rows.as_events(raw, log, run.key, run.recipe.train.generator), raw_type)
+    events = inside(events, window)
     real = continued_rows(train, events) if CONTINUES in raw.columns else None
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
     if codec.grain == ENTITY and log.item is not None and log.event_time is not None:
@@ -59,7 +61,7 @@ def run(run: StageRun) -> StageResult:
     events = rows.with_sessions(events, log, raw_type, run.key)
     if real is not None:
         events = _as_real_ones(run, codec, events, last_of_each(real))
-    events = rows.complete(events, train)
+    events = rows.complete(slates.with_shared_ids(events, log), train)
     items, users = catalogue.sides(log)
     new_users = run.write("users", _new_users(run, entities, raw if codec.grain == ENTITY else None))
     everyone = new_users if real is None else new_users.unionByName(run.read("ingest", "users"))
@@ -75,6 +77,16 @@ def run(run: StageRun) -> StageResult:
         fitted=asdict(window),
         metrics={"replaced_texts": replaced} if replaced else {},
     )
+
+
+def _with_slates(run: StageRun, codec: CodecSpec, events: DataFrame, raw_type: StructType) -> DataFrame:
+    """Events with ids of the slates that were generated; as they are where none were."""
+    column = run.recipe.log.slate
+    if codec.slates is None or column is None:
+        return events
+    space = keys.id_space(raw_type[column].dataType)
+    keys.check_free(run.read("ingest", "real"), "slate_id", space)
+    return slates.with_slates(events, space, run.key, one_query=codec.slates.one_query and "query" in events.columns)
 
 
 def _as_real_ones(run: StageRun, codec: CodecSpec, events: DataFrame, last: DataFrame) -> DataFrame:

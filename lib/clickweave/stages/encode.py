@@ -16,6 +16,7 @@ from clickweave.codec.derived import fit_derived, without_derived
 from clickweave.codec.encode import encode_batch, shard_schema
 from clickweave.codec.fit_parts import fit_parts
 from clickweave.codec.inputs import history_inputs, planned_columns, row_inputs
+from clickweave.codec.slates import fit_slates
 from clickweave.codec.spec import ENTITY, LENGTH, PLACE, ROW, CodecSpec
 from clickweave.codec.tables import fit_tables
 from clickweave.codec.times import fit_times, planned_time_parts, with_time_parts
@@ -49,7 +50,9 @@ def run(run: StageRun) -> StageResult:
     times = fit_times(inputs, planned, timed=log.event_time is not None, num_bins=config.num_bins)
     inputs, planned = with_time_parts(inputs, times), planned_time_parts(planned, times)
     spec = fit_codec(inputs, planned, config, grain=grain, fitted_on=run.manifest("ingest").key)
-    spec = replace(spec, derived=tuple(each for each in implied if each.by != "entity_id"), parts=times)
+    slates = fit_slates(inputs, log) if grain == ENTITY else None
+    implied = tuple(each for each in implied if each.by != "entity_id")
+    spec = replace(spec, derived=implied, parts=times, slates=slates)
     spec, rows, centroids = fit_parts(
         inputs, planned, spec, config, unit_draw("row_id", salt="sample", seed=config.seed)
     )

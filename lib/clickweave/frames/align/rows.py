@@ -3,14 +3,14 @@
 from dataclasses import dataclass
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, feature_column
 from clickweave.frames.align.continued import CONTINUES
-from clickweave.frames.align.keys import IdSpace, id_space
+from clickweave.frames.align.keys import IdSpace, id_space, renamed
 from clickweave.frames.draws import row_key
 from clickweave.frames.sessions import cut_sessions
 from clickweave.frames.source_rows import label_from_thresholds
@@ -121,18 +121,14 @@ def complete(rows: DataFrame, like: DataFrame) -> DataFrame:
 def with_sessions(rows: DataFrame, log: SchemaConfig, raw_type: StructType, run_id: str) -> DataFrame:
     """Sessions of synthetic users, cut by the log's gap; where the log maps sessions they get ids of its type.
 
-    One shuffle by entity; with mapped sessions also one sort of the session ids, which numbers them without gaps.
+    One shuffle by entity.
     """
     if log.user is None or log.event_time is None:
         return rows
     cut = cut_sessions(rows, gap_s=log.session_gap)
     if log.session is None:
         return cut
-    space = id_space(raw_type[log.session].dataType)
-    ids = cut.select("session_id").distinct()
-    numbered = ids.withColumn("_number", F.row_number().over(Window.orderBy("session_id")))
-    renamed = numbered.select("session_id", space.new_id(run_id, F.col("_number")).alias("_new"))
-    return cut.join(renamed, "session_id").withColumn("session_id", F.col("_new")).drop("_new")
+    return renamed(cut, "session_id", id_space(raw_type[log.session].dataType), run_id)
 
 
 def folded_into(rows: DataFrame, window: TimeWindow) -> DataFrame:

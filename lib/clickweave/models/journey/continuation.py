@@ -19,7 +19,8 @@ from clickweave.codec.spec import (
 from clickweave.contracts.tables import DAY_US
 from clickweave.models.histories import Histories, rows_of
 from clickweave.models.journey.reading import places_of, read_histories, rows_at_end
-from clickweave.models.journey.sampler import NOTHING, REDRAWS, Going, gone_on
+from clickweave.models.journey.sampler import NOTHING, Going, gone_on
+from clickweave.models.journey.starts import REDRAWS
 from clickweave.models.protocol import Batch
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Draw
         last_us_N,
         more_N - 1,
         left_NK,
+        None if net.slates is None else net.slates.none(len(lengths_N)),
     )
     return gone_on(net, entities, going, how.rng, how.temperature, how.top_p)
 

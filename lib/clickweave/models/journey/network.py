@@ -29,6 +29,7 @@ from clickweave.models.journey.counted import Counted
 from clickweave.models.journey.items import NextItem
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
+from clickweave.models.journey.slates import SlateLaws
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.journey.times import Times
 from clickweave.models.journey.totals import Totals
@@ -77,6 +78,7 @@ class Journey(Trainable):
         self.times = Times(codec, about, events, params.max_events)
         totals = (*codec.totals, SPAN_DAYS, END_CLOCK)
         self.total_columns = [index for index, column in enumerate(about) if column.name in totals]
+        self.slates = None if codec.slates is None else SlateLaws(codec, events)
         self.carried: Carried | None = None
 
     def training_loss(self, batch: Windows, rng: torch.Generator) -> Losses:

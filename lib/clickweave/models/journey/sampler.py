@@ -11,6 +11,8 @@ import torch
 
 from clickweave.codec.spec import LONG_GAP_US
 from clickweave.models.histories import Histories, picked
+from clickweave.models.journey.slates import Slate
+from clickweave.models.journey.starts import REDRAWS, draw_entities
 from clickweave.models.journey.state import Carried, Memory
 from clickweave.models.protocol import Batch
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from clickweave.models.journey.network import Journey
 
 NOTHING = -1  # no code
-REDRAWS = 16  # of a history or an event that the log's laws do not allow
 WORST = 100  # more than all totals that a history may miss
 
 
@@ -42,16 +43,18 @@ class Going:
     time_us_A: torch.Tensor
     left_A: torch.Tensor
     left_AK: torch.Tensor
+    slate: Slate | None
 
     def kept(self, picked_A: torch.Tensor) -> "Going":
-        numbers = {name: value[picked_A] for name, value in vars(self).items() if name != "memory"}
-        return replace(self, memory=self.memory.rows(picked_A), **numbers)
+        numbers = {name: value[picked_A] for name, value in vars(self).items() if isinstance(value, torch.Tensor)}
+        slate = None if self.slate is None else self.slate.rows(picked_A)
+        return replace(self, memory=self.memory.rows(picked_A), slate=slate, **numbers)
 
 
 @torch.inference_mode()
 def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: float, top_p: float) -> Histories:
     """See `Journey.sample`."""
-    entities = _draw_entities(net, n, rng, temperature, top_p)
+    entities = draw_entities(net, n, rng, temperature, top_p)
     lengths, none_yet = net.times.lengths(entities), torch.zeros(n, 0, dtype=torch.long)
     fresh = Carried.zeros(n, net.hidden, net.memory)
     going = Going(
@@ -65,6 +68,7 @@ def sample_histories(net: "Journey", n: int, rng: torch.Generator, temperature: 
         net.times.start_us(entities),
         lengths - 1,
         net.totals.drawn(entities, lengths, net.times.spans_us(entities).clamp_min(0)),
+        None if net.slates is None else net.slates.none(n),
     )
     return gone_on(net, entities, going, rng, temperature, top_p)
 
@@ -89,49 +93,31 @@ def gone_on(
     return Histories(entities, Batch(codes_RC, positions_RP), owner_R[order_R], time_us_R)
 
 
-def _draw_entities(net: "Journey", n: int, rng: torch.Generator, temperature: float, top_p: float) -> Batch:
-    """The columns of the histories.
-
-    Where the parts of time contradict each other all but the length is drawn again, where the last event would lie
-    beyond the log's window the start.
-    """
-    entities = net.entities.sample(n, rng, temperature=temperature, top_p=top_p)
-    but_start = [index for index in range(entities.codes_BC.shape[1]) if index not in net.times.starts]
-    for _ in range(REDRAWS if net.times.timed else 0):
-        spans_us_N = net.times.spans_us(entities)
-        pace_us_N = net.times.least_spans_us(net.times.lengths(entities))
-        returns_us_N = net.totals.returns(entities) * LONG_GAP_US
-        wrong_N = spans_us_N < pace_us_N.maximum(returns_us_N)  # a contradiction has a span below 0
-        late_N = ~wrong_N & (net.times.start_us(entities) + spans_us_N > net.clock.last_us)
-        for mask_N, kept in ((wrong_N, [net.times.length]), (late_N, but_start)):
-            if mask_N.any():
-                old = picked(entities, mask_N)
-                given = {index: old.codes_BC[:, index] for index in kept}
-                new = net.entities.sample(old.num_rows, rng, given=given, temperature=temperature, top_p=top_p)
-                entities.codes_BC[mask_N], entities.positions_BP[mask_N] = new.codes_BC, new.positions_BP
-    return entities
-
-
 def _next_event(
     net: "Journey", going: Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, Going]:
     """The next event of each history that goes on, and where those stand after it.
 
-    The time of the last one is known. An event after it or off the totals, or one that a log without such events has no
-    second time, is drawn again. Where REDRAWS tries bring no better, an event off the totals or after the last comes
-    all the same (with the last one), and one that may not come twice is left out.
+    The time of the last one is known. An event after it or off the totals, one that its slate cannot hold, or one
+    that a log without such events has no second time, is drawn again. Where REDRAWS tries bring no better, one that may
+    not come twice is left out, what fits no slate begins one, and an event off the totals or after the last comes all the
+    same (with the last one).
     """
     events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
     again_A = _again(net, going, events)
-    open_A = (again_A | (_strays(net, going, events, time_us_A) > 0)).nonzero().squeeze(1)
+    wrong_A = again_A | _off_slate(net, going, events, time_us_A) | (_strays(net, going, events, time_us_A) > 0)
+    open_A = wrong_A.nonzero().squeeze(1)
     if len(open_A):
         tries = going.kept(open_A.repeat_interleave(REDRAWS))  # all at once: a pass costs little more for many rows
         drawn, drawn_us = _draw_events(net, tries, last, rng, temperature, top_p)
         drawn_again = _again(net, tries, drawn)
-        faults = WORST * drawn_again + _strays(net, tries, drawn, drawn_us)
+        faults = 2 * WORST * drawn_again + WORST * _off_slate(net, tries, drawn, drawn_us)
+        faults = faults + _strays(net, tries, drawn, drawn_us)
         first = faults.view(-1, REDRAWS).argmin(1) + torch.arange(len(open_A)) * REDRAWS
         events.codes_BC[open_A], events.positions_BP[open_A] = drawn.codes_BC[first], drawn.positions_BP[first]
         time_us_A[open_A], again_A[open_A] = drawn_us[first], drawn_again[first]
+    if net.slates is not None:
+        net.slates.begin_anew(events, _off_slate(net, going, events, time_us_A))
     events, going = picked(events, ~again_A), going.kept(~again_A)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if net.times.timed else going.time_us_A
     return events, _after(net, going, events, torch.minimum(time_us_A[~again_A], end_us_A))
@@ -156,6 +142,7 @@ def _after(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor)
         time_us_A=time_us_A,
         left_A=going.left_A - 1,
         left_AK=left_AK,
+        slate=None if net.slates is None or going.slate is None else net.slates.after(going.slate, events),
     )
 
 
@@ -192,6 +179,13 @@ def _strays(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor
     return num_A
 
 
+def _off_slate(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:
+    """Whether an event does not belong to the slate that it says it belongs to [A]."""
+    if net.slates is None or going.slate is None:
+        return torch.zeros_like(going.owner_A, dtype=torch.bool)
+    return net.slates.broken(going.slate, events, time_us_A - going.time_us_A)
+
+
 def _again(net: "Journey", going: Going, events: Batch) -> torch.Tensor:
     """Whether the history has the item with this label already, where the log has none twice [A]."""
     if not net.once:
@@ -204,13 +198,43 @@ def _draw_events(
     net: "Journey", going: Going, last: bool, rng: torch.Generator, temperature: float, top_p: float
 ) -> tuple[Batch, torch.Tensor]:
     """One event of each history and its time; the time of the last event is what is left of the span."""
-    came = going.place_A, going.left_A, going.left_AK
-    told, aids = net.told(going.state_AH, going.last_AH, *came), net.aids(going.memory, *came)
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
     given = net.times.gap_codes(going.time_us_A, end_us_A) if last else {}
-    events = net.events.sample(
-        len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
-    )
+    events = _sampled(net, going, given, rng, temperature, top_p)
+    if net.slates is not None and going.slate is not None:
+        _take_query(net, going, events, rng, temperature, top_p)
     if last:
         return events, end_us_A
     return events, torch.where(going.place_A > 0, net.times.time_us(events, going.time_us_A), going.time_us_A)
+
+
+def _take_query(
+    net: "Journey", going: Going, events: Batch, rng: torch.Generator, temperature: float, top_p: float
+) -> None:
+    """Events of a slate take its query, where its events have one; the columns after it are drawn to that."""
+    assert net.slates is not None and going.slate is not None
+    mask_A = net.slates.off_query(going.slate, events)
+    if not mask_A.any():
+        return
+    part = going.kept(mask_A)
+    assert part.slate is not None
+    given = {index: events.codes_BC[mask_A, index] for index in range(net.slates.query[0])}
+    given |= dict(zip(net.slates.query, part.slate.query_AQ.unbind(1), strict=True))
+    drawn = _sampled(net, part, given, rng, temperature, top_p)
+    events.codes_BC[mask_A], events.positions_BP[mask_A] = drawn.codes_BC, drawn.positions_BP
+
+
+def _sampled(
+    net: "Journey",
+    going: Going,
+    given: dict[int, torch.Tensor],
+    rng: torch.Generator,
+    temperature: float,
+    top_p: float,
+) -> Batch:
+    """The columns of one event of each history; those of `given` are known."""
+    came = going.place_A, going.left_A, going.left_AK
+    told, aids = net.told(going.state_AH, going.last_AH, *came), net.aids(going.memory, *came)
+    return net.events.sample(
+        len(told), rng, context_BX=told, given=given, aids=aids, temperature=temperature, top_p=top_p
+    )
