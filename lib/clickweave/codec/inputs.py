@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from clickweave.codec.slates import codes_slates, same_slate
+from clickweave.codec.slates import same_slate
 from clickweave.codec.spec import (
     BINS,
     ENTITY,
@@ -61,7 +61,7 @@ def planned_columns(log: SchemaConfig, grain: str) -> tuple[Planned, ...]:
         found += [_bins(name, level=ENTITY) for name in planned_totals(log)]
         found += [_bins(name, level=ENTITY) for name in (START_DAY, START_CLOCK) if timed]
         found += [_bins(name) for name in (GAP, GAP_DAYS, GAP_CLOCK) if timed]
-        if codes_slates(log):
+        if log.has_slates:
             found.append(Planned(ColumnSpec(SAME_SLATE, VALUES, "long")))
     else:
         if log.entity_column is not None:
@@ -99,7 +99,7 @@ def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> Dat
     if log.user is not None and log.user_features:
         named = [F.col(feature_column(name)).alias(PROFILE_PREFIX + name) for name in log.user_features]
         train = train.join(users.select(F.col("user_id").alias("entity_id"), *named), "entity_id", "left")
-    ties = ("slate_id", "position") if codes_slates(log) else ()
+    ties = ("slate_id", "position") if log.has_slates else ()
     ordered = Window.partitionBy("entity_id").orderBy("event_time", *ties, "row_id")
     whole = Window.partitionBy("entity_id")
     day = day_of(F.unix_micros("event_time"))
@@ -119,7 +119,7 @@ def history_inputs(train: DataFrame, users: DataFrame, log: SchemaConfig) -> Dat
     rows = rows.withColumns(gaps | {GAP_CLOCK: F.when(~soon, clock_of(F.unix_micros("event_time")))}).drop(
         "_gap", "_days"
     )
-    if codes_slates(log):
+    if log.has_slates:
         rows = rows.withColumn(SAME_SLATE, same_slate(ordered))
     rows = rows.withColumns({START_DAY: day_of(F.col("_start")), START_CLOCK: clock_of(F.col("_start"))})
     return with_totals(rows, log)

@@ -9,11 +9,6 @@ from clickweave.config.log import SchemaConfig
 NO_LIMIT_US = 1 << 62  # where an event of a slate came after a long gap
 
 
-def codes_slates(log: SchemaConfig) -> bool:
-    """Whether slates are coded: the log has some that are not its sessions or users by another name."""
-    return log.slate is not None and log.slate not in (log.user, log.session)
-
-
 def same_slate(ordered: WindowSpec) -> Column:
     """1 where an event has the slate of the event before it, else 0; null where it has none."""
     same = F.col("slate_id") == F.lag("slate_id").over(ordered)
@@ -26,7 +21,7 @@ def fit_slates(inputs: DataFrame, log: SchemaConfig) -> Slates | None:
     Args:
         inputs: rows of `history_inputs`.
     """
-    if not codes_slates(log):
+    if not log.has_slates:
         return None
     inside = inputs.where(F.col(SAME_SLATE) == 1)
     longest = inside.agg(F.max(F.coalesce(F.col(GAP), F.lit(NO_LIMIT_US)))).collect()[0][0]

@@ -163,6 +163,11 @@ class SchemaConfig(Section):
         return self
 
     @property
+    def has_slates(self) -> bool:
+        """Whether the log has slates that are not its sessions or users by another name."""
+        return self.slate is not None and self.slate not in (self.user, self.session)
+
+    @property
     def num_levels(self) -> int:
         """Strongest funnel level; 1 where the log has no labels, since then every row is a positive."""
         match self.labels:

@@ -3,12 +3,10 @@
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from clickweave.codec.slates import codes_slates
-from clickweave.codec.spec import PLACE, SAME_SLATE
 from clickweave.config.log import SchemaConfig
 from clickweave.frames.align.keys import IdSpace, renamed
 
-_HISTORY = ("block", "entity_place")
+_HISTORY, _PLACE, _SAME = ("block", "entity_place"), "place", "same_slate"
 
 
 def with_slates(events: DataFrame, space: IdSpace, run_id: str, *, one_query: bool) -> DataFrame:
@@ -19,19 +17,19 @@ def with_slates(events: DataFrame, space: IdSpace, run_id: str, *, one_query: bo
         space: where new slate ids live.
         one_query: whether all events of a slate have the query of its first; rare ones were decoded one by one.
     """
-    history = Window.partitionBy(*_HISTORY).orderBy(PLACE)
-    begins = F.when(F.col(SAME_SLATE) == 1, 0).otherwise(1)
+    history = Window.partitionBy(*_HISTORY).orderBy(_PLACE)
+    begins = F.when(F.col(_SAME) == 1, 0).otherwise(1)
     rows = events.withColumn("_number", F.sum(begins).over(history))
     if one_query:
-        slate = Window.partitionBy(*_HISTORY, "_number").orderBy(PLACE)
+        slate = Window.partitionBy(*_HISTORY, "_number").orderBy(_PLACE)
         rows = rows.withColumn("query", F.first("query").over(slate))
     key = F.concat_ws("-", F.lit("slate"), *_HISTORY, "_number")
-    rows = rows.withColumn("slate_id", F.when(F.col(SAME_SLATE).isNotNull(), key))
+    rows = rows.withColumn("slate_id", F.when(F.col(_SAME).isNotNull(), key))
     return renamed(rows, "slate_id", space, run_id).drop("_number")
 
 
 def with_shared_ids(events: DataFrame, log: SchemaConfig) -> DataFrame:
     """Slates that are sessions or users by another name have their ids. Narrow."""
-    if log.slate is None or codes_slates(log):
+    if log.slate is None or log.has_slates:
         return events
     return events.withColumn("slate_id", F.col("session_id" if log.slate == log.session else "user_id"))

@@ -100,8 +100,8 @@ def _next_event(
 
     The time of the last one is known. An event after it or off the totals, one that its slate cannot hold, or one
     that a log without such events has no second time, is drawn again. Where REDRAWS tries bring no better, one that may
-    not come twice is left out, what fits no slate begins one, and an event off the totals or after the last comes all the
-    same (with the last one).
+    not come twice is left out, what fits no slate begins one, and an event off the totals or after the last comes all
+    the same (with the last one).
     """
     events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
     again_A = _again(net, going, events)
