@@ -180,11 +180,15 @@ class ColumnUnit(nn.Module):
     def nll(
         self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, positions_B: torch.Tensor | None, *told: Any
     ) -> torch.Tensor:
-        """Mean over rows of -log p(code, position | hidden), in nats."""
-        nats = self.codes.nll(self.query(hidden_BH), codes_B)
+        """Mean over rows of -log p(code, position | hidden, told), in nats."""
+        nats = self.codes_nll(hidden_BH, codes_B, *told)
         if self.places is None or positions_B is None:
             return nats
         return nats + self.places.nll(hidden_BH, codes_B, positions_B)
+
+    def codes_nll(self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, *told: Any) -> torch.Tensor:
+        """Mean over rows of -log p(code | hidden, told), in nats."""
+        return self.codes.nll(self.query(hidden_BH), codes_B)
 
     def draw(
         self,
@@ -196,8 +200,14 @@ class ColumnUnit(nn.Module):
         *told: Any,
     ) -> Drawn:
         """Codes [rows] and, where the column has them, positions; a hidden state of one row stands for all."""
-        codes_B = self.codes.draw(self.query(hidden_BH), rows, rng, temperature, top_p)
+        codes_B = self.draw_codes(hidden_BH, rows, rng, temperature, top_p, *told)
         return codes_B, None if self.places is None else self.places.draw(hidden_BH, codes_B, rng)
+
+    def draw_codes(
+        self, hidden_BH: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float, *told: Any
+    ) -> torch.Tensor:
+        """Codes [rows]."""
+        return self.codes.draw(self.query(hidden_BH), rows, rng, temperature, top_p)
 
 
 def part_of(positions_B: torch.Tensor) -> torch.Tensor:

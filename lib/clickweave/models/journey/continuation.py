@@ -198,8 +198,7 @@ def _within_reach(
         returns_X = found[-1] if name == RETURNS else returns_X
     if net.times.timed:
         span = net.totals.names.index(SPAN)
-        pace_us_X = net.times.least_spans_us(longer_X) * more_X // (longer_X - 1).clamp_min(1)
-        least_us_X = torch.maximum(pace_us_X // net.times.step_us * net.times.step_us, returns_X * LONG_GAP_US)
+        least_us_X = net.times.least_us(longer_X, more_X).maximum(returns_X * LONG_GAP_US)
         found[span] = (left_XK[:, span] // net.times.step_us * net.times.step_us).maximum(least_us_X).minimum(room_us_X)
     return torch.stack(found, dim=1) if found else left_XK
 

@@ -14,7 +14,7 @@ import torch
 from torch.nn import functional as F
 
 from clickweave.codec.spec import ColumnSpec
-from clickweave.models.heads import ColumnUnit, DirectCodes, Drawn
+from clickweave.models.heads import ColumnUnit, DirectCodes
 from clickweave.models.layers import draw_categories
 
 
@@ -35,28 +35,15 @@ class Counted(ColumnUnit):
         for group in group_V.unique():  # inside a group codes begin at their own shares of it
             bias_V[group_V == group] -= bias_V[group_V == group].logsumexp(0)
 
-    def nll(
-        self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, positions_B: torch.Tensor | None, *told: Any
-    ) -> torch.Tensor:
-        """Mean over rows of -log p(code, position | hidden, shares), in nats."""
-        nats = F.cross_entropy(self._logits(hidden_BH, told[0]), codes_B)
-        if self.places is None or positions_B is None:
-            return nats
-        return nats + self.places.nll(hidden_BH, codes_B, positions_B)
+    def codes_nll(self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, *told: Any) -> torch.Tensor:
+        """Mean over rows of -log p(code | hidden, shares), in nats."""
+        return F.cross_entropy(self._logits(hidden_BH, told[0]), codes_B)
 
-    def draw(
-        self,
-        hidden_BH: torch.Tensor,
-        rows: int,
-        rng: torch.Generator,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        *told: Any,
-    ) -> Drawn:
-        """Codes [rows] and, where the column has them, positions."""
-        logits_BV = self._logits(hidden_BH, told[0]) / temperature
-        codes_B = draw_categories(logits_BV, torch.rand(rows, generator=rng), top_p)
-        return codes_B, None if self.places is None else self.places.draw(hidden_BH, codes_B, rng)
+    def draw_codes(
+        self, hidden_BH: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float, *told: Any
+    ) -> torch.Tensor:
+        """Codes [rows]."""
+        return draw_categories(self._logits(hidden_BH, told[0]) / temperature, torch.rand(rows, generator=rng), top_p)
 
     def _logits(self, hidden_BH: torch.Tensor, log_shares_BG: torch.Tensor) -> torch.Tensor:
         assert isinstance(self.codes, DirectCodes)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from clickweave.codec.spec import FIRST_VALUE, ColumnSpec
-from clickweave.models.heads import ColumnUnit, Drawn
+from clickweave.models.heads import ColumnUnit
 from clickweave.models.journey.state import LABEL_BITS, Memory
 from clickweave.models.layers import draw_categories
 
@@ -66,13 +66,7 @@ class NextItem(ColumnUnit):
         used_B = memory.used_BM.gather(1, latest_B.unsqueeze(1)).squeeze(1) * same_BM.any(1)
         return super().embed(codes_B, positions_B) + self.seen(seen_B) + self.used(used_B)
 
-    def nll(
-        self,
-        hidden_BH: torch.Tensor,
-        codes_B: torch.Tensor,
-        positions_B: torch.Tensor | None,
-        *told: Any,
-    ) -> torch.Tensor:
+    def codes_nll(self, hidden_BH: torch.Tensor, codes_B: torch.Tensor, *told: Any) -> torch.Tensor:
         """Mean over rows of -log p(item), in nats; with `rng` a share of true items is hidden among the near ones."""
         memory, repeats_B2, labels_B, rng = told
         memory_BM = memory.items_BM
@@ -91,16 +85,10 @@ class NextItem(ColumnUnit):
         )
         return -torch.logsumexp(gates_B3 + torch.stack(logs, dim=1), dim=1).mean()
 
-    def draw(
-        self,
-        hidden_BH: torch.Tensor,
-        rows: int,
-        rng: torch.Generator,
-        temperature: float = 1.0,
-        top_p: float = 1.0,
-        *told: Any,
-    ) -> Drawn:
-        """One item per row [B]; items have no positions."""
+    def draw_codes(
+        self, hidden_BH: torch.Tensor, rows: int, rng: torch.Generator, temperature: float, top_p: float, *told: Any
+    ) -> torch.Tensor:
+        """One item per row [rows]."""
         memory: Memory = told[0]
         memory_BM = memory.items_BM
         hidden_BH = hidden_BH.expand(rows, -1)
@@ -121,7 +109,7 @@ class NextItem(ColumnUnit):
             codes_B[near] = candidates.gather(1, place.unsqueeze(1)).squeeze(1)
         if len(anew):
             codes_B[anew] = self.codes.draw(self.query(hidden_BH[anew]), len(anew), rng, temperature, top_p)
-        return codes_B, None
+        return codes_B
 
     def _gates(
         self, hidden_BH: torch.Tensor, memory_BM: torch.Tensor, closed_BM: torch.Tensor, repeats_B2: torch.Tensor

@@ -15,11 +15,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from clickweave.codec.spec import (
-    END_CLOCK,
-    SPAN_DAYS,
-    CodecSpec,
-)
+from clickweave.codec.spec import END_CLOCK, SPAN_DAYS, CodecSpec
 from clickweave.models.clock import Clock, Countdown
 from clickweave.models.columns import Aids, ColumnNet
 from clickweave.models.heads import ColumnUnit

@@ -148,13 +148,10 @@ def _after(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor)
 
 def _stay_us(net: "Journey", going: Going, time_us_A: torch.Tensor) -> torch.Tensor:
     """How long a history must stay for the events that are left, whatever its span [A]: as long as the log's fastest
-    of its size would, inside the log's window, in whole steps of its gaps.
+    of its size would, inside the log's window.
     """
-    length_A = going.place_A + 1 + going.left_A
-    share_A = going.left_A / (length_A - 1).clamp_min(1)
     room_us_A = (net.clock.last_us - time_us_A).clamp_min(0)
-    stay_us_A = (net.times.least_spans_us(length_A) * share_A).long()
-    return (stay_us_A // net.times.step_us * net.times.step_us).minimum(room_us_A)
+    return net.times.least_us(going.place_A + 1 + going.left_A, going.left_A).minimum(room_us_A)
 
 
 def _left(net: "Journey", going: Going, events: Batch, time_us_A: torch.Tensor) -> torch.Tensor:

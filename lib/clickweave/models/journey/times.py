@@ -73,10 +73,10 @@ class Times:
         short = entities.codes_BC[:, self.span] != NULL_CODE
         return torch.where(short, self.numbers[SPAN](entities).round().long(), long_us)
 
-    def least_spans_us(self, lengths_N: torch.Tensor) -> torch.Tensor:
-        """The shortest time that the log's histories of about this size take for so many events [n]."""
+    def least_us(self, lengths_N: torch.Tensor, gaps_N: torch.Tensor) -> torch.Tensor:
+        """The shortest time that the log's histories of about this size take for so many gaps, in whole steps [n]."""
         sizes_N = (lengths_N.clamp_min(1).double().log2() / 2).long().clamp_max(len(self.least_paces_us) - 1)
-        return (self.least_paces_us[sizes_N] * (lengths_N - 1).clamp_min(0)).long()
+        return (self.least_paces_us[sizes_N] * gaps_N).long() // self.step_us * self.step_us
 
     def time_us(self, events: Batch, before_us_R: torch.Tensor) -> torch.Tensor:
         """Time of each event, given that of the one before [R]; a return after long keeps day and clock apart."""

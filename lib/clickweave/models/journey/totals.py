@@ -62,8 +62,7 @@ class Totals:
         self, place_R: torch.Tensor, left_R: torch.Tensor, left_RK: torch.Tensor
     ) -> dict[int | None, torch.Tensor]:
         """By index of a column that totals count: log of left / events left for each of its totals, then for what none
-        counts [R, G]; under None those of repeated and other items, zeros where
-        these are not counted.
+        counts [R, G]; under None those of repeated and other items, zeros where these are not counted.
         """
         found: dict[int | None, torch.Tensor] = {None: torch.zeros(len(left_R), 2)}
         later_R1 = (place_R > 0).unsqueeze(1)  # a first event neither returns nor repeats
