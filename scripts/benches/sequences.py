@@ -163,9 +163,10 @@ def item_knn_ndcg(known: Log, holdout: Log) -> float:
     seen = _matrix(known.events, items)
     both = (seen.T @ seen).tolil()
     both.setdiag(0)
+    shrunk = both.tocsr()
+    shrunk.data = shrunk.data**2 / (shrunk.data + SHRINKAGE)
     norms = diags(1 / np.sqrt(np.asarray(seen.sum(0)).ravel().clip(1)))
-    similarity = norms @ both.tocsr() @ norms
-    similarity.data *= (both.tocsr().data / (both.tocsr().data + SHRINKAGE)) if similarity.nnz else 1.0
+    similarity = norms @ shrunk @ norms
     gained = []
     for given, targets in _cut(holdout):
         places, wanted = items.get_indexer(given), set(items.get_indexer(targets)) - set(items.get_indexer(given))

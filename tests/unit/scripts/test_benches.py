@@ -20,6 +20,7 @@ from benches.judge import flat_schema
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
 from benches.measure import Figure, run, write_figures
 from benches.sampling import turns_of
+from benches.sequences import Log, c2st, copied_share, features, item_knn_ndcg, owned_runs, read_log, shared_mass
 
 from clickweave.codec.spec import CodecSpec
 from clickweave.config.log import SchemaConfig
@@ -204,3 +205,56 @@ def test_two_parts_share_no_user_and_lose_no_row():
     assert not set(parts[0]["entity_id"]) & set(parts[1]["entity_id"])
     assert sorted(pd.concat(parts)["n"]) == list(rows["n"])
     assert all(part["n"].is_monotonic_increasing for part in parts)
+
+
+def histories(seed, *, gap_s=100.0, users=150):
+    """Users with 4 to 12 events on 20 items; an item is mostly followed by the next one."""
+    rng, parts = np.random.default_rng(seed), []
+    for user in range(users):
+        num = int(rng.integers(4, 13))
+        item = (rng.integers(20) + np.cumsum(rng.random(num) < 0.8)) % 20
+        at_s = rng.integers(1e6) + np.cumsum(rng.exponential(gap_s, num))
+        parts.append(pd.DataFrame({"user": user, "item": item, "label": "view", "at_s": at_s}))
+    return Log(pd.concat(parts, ignore_index=True))
+
+
+def test_the_classifier_on_histories_tells_other_gaps_and_not_other_seeds():
+    same, other, slow = (features(log, ["view"]) for log in (histories(1), histories(2), histories(3, gap_s=400)))
+    assert c2st(same, other) < 0.58
+    assert c2st(slow, other) > 0.85
+
+
+def test_shares_of_frequent_items_are_compared_alone():
+    holdout = Log(pd.DataFrame({"item": ["a"] * 30 + ["b"] * 10 + ["c"] * 9}))
+    assert shared_mass(holdout, holdout) == 1
+    assert shared_mass(Log(pd.DataFrame({"item": ["a"] * 5 + ["b"] * 5 + ["c"] * 90})), holdout) == pytest.approx(0.75)
+
+
+def test_item_knn_finds_what_follows_and_learns_nothing_from_shuffled_items():
+    train, holdout = histories(1, users=400), histories(2)
+    shuffled = train.events.assign(item=np.random.default_rng(0).permutation(train.events["item"]))
+    assert item_knn_ndcg(train, holdout) > item_knn_ndcg(Log(shuffled), holdout) + 0.1
+
+
+def test_runs_of_one_user_are_told_from_those_of_two():
+    items = {1: [1, 2, 3, 4, 5, 6], 2: [1, 2, 3, 4, 5], 3: [9, 9, 9, 9]}
+    rows = [{"user": user, "item": item} for user, each in items.items() for item in each]
+    log = Log(pd.DataFrame(rows))
+    owned = owned_runs(log)
+    assert len(owned) == 1, "2 to 6; 1 to 5 has two owners, and four items are no run"
+    assert copied_share(log, owned) == pytest.approx(1 / 3)
+
+
+def test_logs_are_read_by_user_in_order_of_time_and_in_seconds():
+    schema = SchemaConfig.model_validate(
+        {
+            "event_time": {"column": "t", "unit": "ms"},
+            "user": "u",
+            "item": "i",
+            "labels": {"column": "b", "order": ["view", "buy"]},
+        }
+    )
+    table = pd.DataFrame({"u": [2, 1, 1], "i": [7, 8, 9], "t": [5000, 3000, 1000], "b": ["buy", "view", "view"]})
+    events = read_log(table, schema).events
+    assert events["item"].tolist() == [9, 8, 7] and events["at_s"].tolist() == [1.0, 3.0, 5.0]
+    assert events["label"].tolist() == ["view", "view", "buy"]
