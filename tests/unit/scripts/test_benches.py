@@ -221,7 +221,8 @@ def histories(seed, *, gap_s=100.0, users=150):
 def test_the_classifier_on_histories_tells_other_gaps_and_not_other_seeds():
     same, other, slow = (features(log, ["view"]) for log in (histories(1), histories(2), histories(3, gap_s=400)))
     assert c2st(same, other) < 0.58
-    assert c2st(slow, other) > 0.85
+    gaps = [name for name in other if name.startswith("gap")]
+    assert c2st(slow[gaps], other[gaps]) > 0.85
 
 
 def test_shares_of_frequent_items_are_compared_alone():
