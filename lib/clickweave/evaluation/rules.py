@@ -12,9 +12,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import LabelColumns, SchemaConfig
-from clickweave.contracts.tables import BLENDED, CONTINUED, GENERATED, event_columns, feature_column
+from clickweave.contracts.tables import BLENDED, GENERATED, event_columns, feature_column
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.frames.align.continued import is_continued
 from clickweave.frames.normalise import feature_value
 from clickweave.frames.source_rows import label_from_thresholds
 
@@ -170,7 +171,7 @@ def _reused_ids(df: DataFrame, inputs: EvaluationInputs) -> dict[str, int]:
 
     Rows that go on with a real history are left out, and counted where T has no such entity.
     """
-    goes_on = F.coalesce(F.col("op").endswith(CONTINUED), F.lit(False))
+    goes_on = F.coalesce(is_continued(), F.lit(False))
     continued, df = df.where(goes_on), df.where(~goes_on)
     known = inputs.train.select("entity_id")
     counted = {"a history that goes on is one of train's": continued.join(known, "entity_id", "left_anti").count()}

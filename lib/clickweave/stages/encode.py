@@ -62,18 +62,28 @@ def run(run: StageRun) -> StageResult:
     held = unit_draw(order[0], salt="validation", seed=config.seed) < config.validation_share
     if grain == ENTITY:
         held &= F.col(LENGTH) <= max(LEAST_VALIDATING, config.validation_share * num_rows / 5)
-    draw = unit_draw(order[0], salt="shard order", seed=config.seed)
-    keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
-    keys |= {f"_by_{name}": F.col(name) for name in order}
-    coded = _coded(rows, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
-    coded = coded.withColumnRenamed("_by_entity_id", "entity_id")  # sample goes on with the histories of some entities
-    coded = coded.drop(*[key for key in keys if key != "part"])
+    coded = _in_order(rows, spec, held, order, buckets, config.seed)
     shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
     inputs.unpersist()
     spec = with_bin_counts(spec, shards)
     files.write_text(run.file("codec.json"), spec.to_json())
     counts = {row["part"]: row["count"] for row in shards.groupBy("part").count().collect()}
     return StageResult({"in": spec.num_rows} | counts, metrics={c.name: c.num_codes for c in spec.columns})
+
+
+def _in_order(rows: DataFrame, spec: CodecSpec, held: Column, order: list[str], buckets: int, seed: int) -> DataFrame:
+    """Coded rows with `part`, in `buckets` and a seeded order of their first key; one shuffle by it.
+
+    Args:
+        held: which rows validate.
+        order: keys of the rows; entity_id stays, since sample goes on with the histories of some entities.
+    """
+    draw = unit_draw(order[0], salt="shard order", seed=seed)
+    keys = {"part": F.when(held, "validation").otherwise("train"), "_draw": draw}
+    keys |= {f"_by_{name}": F.col(name) for name in order}
+    coded = _coded(rows, spec, keys).repartition(buckets, f"_by_{order[0]}").sortWithinPartitions(*keys)
+    coded = coded.withColumnRenamed("_by_entity_id", "entity_id")
+    return coded.drop(*[key for key in keys if key != "part"])
 
 
 def _coded(inputs: DataFrame, spec: CodecSpec, keys: dict[str, Column]) -> DataFrame:
