@@ -32,9 +32,10 @@ def fit_slates(inputs: DataFrame, log: SchemaConfig) -> Slates | None:
         "one_query": _one_value("query") if log.query is not None else always,
     }
     slates = inputs.where(F.col("slate_id").isNotNull()).groupBy("entity_id", "slate_id")
-    held = slates.agg(*[law.alias(name) for name, law in laws.items()])
-    row = held.agg(*[F.coalesce(F.bool_and(name), always).alias(name) for name in laws]).collect()[0]
-    return Slates(longest_gap_us=longest or 0, **{name: row[name] for name in laws})
+    held = slates.agg(F.count(F.lit(1)).alias("num"), *[law.alias(name) for name, law in laws.items()])
+    kept = [F.coalesce(F.bool_and(name), always).alias(name) for name in laws]
+    row = held.agg(F.coalesce(F.max("num"), F.lit(0)).alias("most"), *kept).collect()[0]
+    return Slates(longest_gap_us=longest or 0, most_events=row["most"], **{name: row[name] for name in laws})
 
 
 def _once(name: str) -> Column:

@@ -150,11 +150,13 @@ class Slates:
 
     Attributes:
         longest_gap_us: between two events that follow one another in a slate.
+        most_events: of a slate.
         items_once, positions_once: whether no slate holds an item, or a position, twice.
         one_query: whether all events of a slate have the same query, or none.
     """
 
     longest_gap_us: int
+    most_events: int
     items_once: bool
     positions_once: bool
     one_query: bool

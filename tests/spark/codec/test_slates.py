@@ -69,13 +69,13 @@ def test_the_column_does_not_depend_on_partitions(inputs, spark):
 
 
 def test_the_codec_knows_what_slates_keep_to(inputs):
-    assert fit_slates(inputs(PLAIN), LOG) == Slates(12_000_000, True, True, True)
+    assert fit_slates(inputs(PLAIN), LOG) == Slates(12_000_000, 2, True, True, True)
     for broken, wanted in (
-        (("a", "s1", "x", "i2", 3, 0), Slates(12_000_000, False, True, True)),
-        (("a", "s1", "x", "i9", 2, 0), Slates(12_000_000, True, False, True)),
-        (("a", "s1", "w", "i9", 9, 0), Slates(12_000_000, True, True, False)),
-        (("a", "s1", None, "i9", 9, 0), Slates(12_000_000, True, True, False)),
-        (("b", "s3", "z", "i9", 9, 86_400), Slates(NO_LIMIT_US, True, True, True)),
+        (("a", "s1", "x", "i2", 3, 0), Slates(12_000_000, 3, False, True, True)),
+        (("a", "s1", "x", "i9", 2, 0), Slates(12_000_000, 3, True, False, True)),
+        (("a", "s1", "w", "i9", 9, 0), Slates(12_000_000, 3, True, True, False)),
+        (("a", "s1", None, "i9", 9, 0), Slates(12_000_000, 3, True, True, False)),
+        (("b", "s3", "z", "i9", 9, 86_400), Slates(NO_LIMIT_US, 2, True, True, True)),
     ):
         assert fit_slates(inputs([*PLAIN, broken]), LOG) == wanted
 
@@ -92,5 +92,5 @@ def test_slates_are_coded_where_the_log_has_some_of_its_own():
 
 
 def test_a_codec_with_slates_comes_back_from_its_text():
-    spec = CodecSpec((), 0, "x", slates=Slates(5, True, False, True))
+    spec = CodecSpec((), 0, "x", slates=Slates(5, 9, True, False, True))
     assert CodecSpec.from_json(spec.to_json()) == spec

@@ -14,7 +14,7 @@ from clickweave.models.journey.slates import SlateLaws
 from clickweave.models.protocol import Batch
 from clickweave.models.registry import build
 
-LAWS = Slates(longest_gap_us=60_000_000, items_once=True, positions_once=True, one_query=True)
+LAWS = Slates(longest_gap_us=60_000_000, most_events=4, items_once=True, positions_once=True, one_query=True)
 SLATE_EVENTS = (
     *EVENTS[:3],
     ColumnSpec("same_slate", VALUES, "long", values=("1", "0"), counts=(70, 30)),
@@ -58,12 +58,13 @@ def slates_of(made, events=SLATE_EVENTS):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("longest_us", [0, 1_800_000_000])
 def test_slates_keep_to_what_the_logs_do(seed, longest_us):
-    made = network(seed, Slates(longest_us, True, True, True)).sample(120, rng(seed), temperature=3.0)
+    made = network(seed, Slates(longest_us, 4, True, True, True)).sample(120, rng(seed), temperature=3.0)
     slates = slates_of(made)
     assert sum(len(rows) > 1 for rows in slates) > (5 if longest_us else -1)
     owner, same = made.owner_R, column(made.events, SLATE_EVENTS, "same_slate")
     firsts = torch.cat([torch.ones(1, dtype=torch.bool), owner.diff() > 0])
     assert (same[firsts] != SAME).all()
+    assert max(map(len, slates)) <= 4
     for rows in slates:
         for name in ("item_id", "position"):
             known = [code for code in column(made.events, SLATE_EVENTS, name)[rows].tolist() if code != NULL_CODE]
@@ -75,7 +76,7 @@ def test_slates_keep_to_what_the_logs_do(seed, longest_us):
 
 
 def test_laws_that_the_log_does_not_have_are_not_kept():
-    made = network(0, Slates(1 << 62, False, False, False)).sample(120, rng(), temperature=3.0)
+    made = network(0, Slates(1 << 62, 100, False, False, False)).sample(120, rng(), temperature=3.0)
     slates = [rows for rows in slates_of(made) if len(rows) > 2]
     for name in ("item_id", "position", "query"):
         codes = column(made.events, SLATE_EVENTS, name)
@@ -106,8 +107,21 @@ def test_a_slate_remembers_its_own_events_alone():
         ((NULL_CODE, 5, 2, 3), [False, False]),
     ):
         assert laws.broken(slate, events_of((event, event)), torch.zeros(2)).tolist() == wrong
+    full = laws.after(slate, events_of(((SAME, 4, 5, 6),) * 2))
+    assert laws.broken(full, events_of(((SAME, 4, 6, 1),) * 2), torch.zeros(2)).tolist() == [True, False]
     late = events_of(((SAME, 4, 5, 6),) * 2)
     assert laws.broken(slate, late, torch.full((2,), 60_000_001)).tolist() == [True, True]
+
+
+def test_the_last_event_keeps_the_time_of_its_slate_when_some_of_the_span_is_left():
+    net = network(0, Slates(0, 100, False, False, False))
+    net.events.units[3].codes.bias_V.data[SAME] += 20  # whatever comes belongs to the slate of the event before
+    made = net.sample(120, rng())
+    same, ends = column(made.events, SLATE_EVENTS, "same_slate"), made.owner_R.diff(append=torch.tensor([-1])) != 0
+    later = made.owner_R.diff(prepend=torch.tensor([-1])) == 0
+    pauses = made.time_us_R.diff(prepend=torch.tensor([0]))
+    assert (same[ends & later] == SAME).all() and (pauses[ends & later] == 0).all()
+    assert (pauses[~ends & later] > 0).any() and (same[~ends & later][pauses[~ends & later] > 0] == NEW).all()
 
 
 def events_of(rows):
@@ -156,7 +170,7 @@ def trained():
         whole("position", K - 1, level="event"),
         ColumnSpec("label", VALUES, "long", values=("0", "1"), counts=(7, 3)),
     )
-    spec = CodecSpec((ENTITIES[0], *events), 100, "test", grain="entity", slates=Slates(0, True, True, True))
+    spec = CodecSpec((ENTITIES[0], *events), 100, "test", grain="entity", slates=Slates(0, K, True, True, True))
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = build("journey", spec, Params(dropout=0.0), {})

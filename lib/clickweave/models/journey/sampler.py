@@ -98,12 +98,17 @@ def _next_event(
 ) -> tuple[Batch, Going]:
     """The next event of each history that goes on, and where those stand after it.
 
-    The time of the last one is known. An event after it or off the totals, one that its slate cannot hold, or one
-    that a log without such events has no second time, is drawn again. Where REDRAWS tries bring no better, one that may
-    not come twice is left out, what fits no slate begins one, and an event off the totals or after the last comes all
-    the same (with the last one).
+    The time of the last one is known, apart from slates that it should end. An event after it or off the totals, one
+    that its slate cannot hold, or one that a log without such events has no second time, is drawn again. Where REDRAWS
+    tries bring no better, one that may not come twice is left out, what fits no slate begins one, and an event off the
+    totals or after the last comes all the same (with the last one).
     """
     events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
+    if last and net.slates is not None and going.slate is not None:
+        stays_A = net.slates.stays(going.slate, events, time_us_A - going.time_us_A)
+        if stays_A.any():
+            going.left_AK[stays_A, 0] = 0  # pauses are seldom drawn so exactly that nothing is left of the span
+            events, time_us_A = _draw_events(net, going, last, rng, temperature, top_p)
     again_A = _again(net, going, events)
     wrong_A = again_A | _off_slate(net, going, events, time_us_A) | (_strays(net, going, events, time_us_A) > 0)
     open_A = wrong_A.nonzero().squeeze(1)

@@ -68,7 +68,8 @@ class SlateLaws:
         Args:
             elapsed_us_A: microseconds since the event before.
         """
-        wrong_A = (slate.num_A == 0) | (elapsed_us_A > self.laws.longest_gap_us) | self.off_query(slate, events)
+        wrong_A = (slate.num_A == 0) | (slate.num_A >= self.laws.most_events) | self.off_query(slate, events)
+        wrong_A |= elapsed_us_A > self.laws.longest_gap_us
         held_AS = torch.arange(slate.items_AS.shape[1]) >= slate.items_AS.shape[1] - slate.num_A.unsqueeze(1)
         if self._item is not None and self.laws.items_once:
             items_A = events.codes_BC[:, self._item]
@@ -79,6 +80,10 @@ class SlateLaws:
             again_AS = (slate.positions_AS == places_A.unsqueeze(1)) & (places_A != NOWHERE).unsqueeze(1)
             wrong_A |= (again_AS & held_AS).any(1)
         return self._inside(events) & wrong_A
+
+    def stays(self, slate: Slate, events: Batch, elapsed_us_A: torch.Tensor) -> torch.Tensor:
+        """Whether an event says that it belongs to the slate, though it comes later than any of the log would [A]."""
+        return self._inside(events) & (slate.num_A > 0) & (elapsed_us_A > self.laws.longest_gap_us)
 
     def begin_anew(self, events: Batch, mask_A: torch.Tensor) -> None:
         """These events begin a slate of their own."""
