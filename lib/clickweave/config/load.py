@@ -1,6 +1,7 @@
 """From files and overrides to one checked Recipe. Nothing here starts Spark or imports torch or pyspark."""
 
 import difflib
+import itertools
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, get_args
@@ -87,13 +88,19 @@ def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
     listed = section.get("operators", [])
     if not isinstance(listed, list | tuple):
         raise ConfigError(f"augment.operators: must be a list, got {listed!r}")
-    built = []
+    chains = []
     for number, entry in enumerate(listed):
-        if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
-            raise ConfigError(f"augment.operators[{number}]: must be a mapping with a name, got {entry!r}")
-        params = variants.operator(entry["name"])
-        built.append(_validate(params, entry, f"augment.operators[{number}]"))
-    return {**section, "operators": tuple(built)}
+        where, chain = f"augment.operators[{number}]", entry if isinstance(entry, list) and entry else [entry]
+        places = [f"{where}[{step}]" if isinstance(entry, list) else where for step in range(len(chain))]
+        chains.append(tuple(_operator(step, place, variants) for step, place in zip(chain, places, strict=True)))
+    return {**section, "operators": tuple(chains)}
+
+
+def _operator(entry: Any, where: str, variants: Variants) -> BaseModel:
+    if not isinstance(entry, dict) or not isinstance(entry.get("name"), str):
+        raise ConfigError(f"{where}: must be a mapping with a name, or a list of these, got {entry!r}")
+    checked: BaseModel = _validate(variants.operator(entry["name"]), entry, where)
+    return checked
 
 
 def _with_generator(train: Any, schema: Any) -> Any:
@@ -149,7 +156,7 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(
             f"sample.continue_share needs a generator of histories (journey); {recipe.train.generator!r} makes rows"
         )
-    for operator in recipe.augment.operators:
+    for operator in itertools.chain(*recipe.augment.operators):
         check = getattr(operator, "check", None)
         if check is not None:
             check(log)

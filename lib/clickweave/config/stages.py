@@ -47,9 +47,13 @@ class SplitConfig(Section):
 
 
 class AugmentConfig(Section):
-    """Rewrites of real rows; each operator runs on real/train, side by side."""
+    """Rewrites of real rows; operators run on real/train side by side, those of an inner list one after another."""
 
-    operators: tuple[Variant, ...] = Field((), description="[{name: crop, share: 0.2, ...}]; see the operators below")
+    operators: tuple[tuple[Variant, ...], ...] = Field(
+        (),
+        description="[{name: scale, share: 0.2}, [{name: crop}, {name: time_warp}]]: an inner list is a chain, each on "
+        "the rows of the one before; see the operators below",
+    )
     seed: int = 0
 
 

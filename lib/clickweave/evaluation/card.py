@@ -18,7 +18,9 @@ def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any]) ->
         f"| {row['id']} | {row['name']} | {figure(row['score'], row['unit'])} | {bound(row, 'gate')} | {row['grade']} |"
         for row in report["rows"]
     )
-    operators = ", ".join(op.model_dump()["name"] for op in recipe.augment.operators) or "none"
+    operators = (
+        ", ".join("+".join(op.model_dump()["name"] for op in chain) for chain in recipe.augment.operators) or "none"
+    )
     return f"""# Data card: {recipe.dataset}
 
 {report["verdict"]["sentence"]}

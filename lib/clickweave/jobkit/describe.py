@@ -1,5 +1,7 @@
 """What a recipe means, in plain words, without starting Spark."""
 
+from collections.abc import Iterable
+
 from clickweave.config.load import Recipe
 from clickweave.config.log import EventTypes, LabelColumns, Threshold
 from clickweave.errors import ContractError
@@ -24,7 +26,7 @@ def describe_recipe(recipe: Recipe) -> str:
         f"item       {log.item or 'none'}; query {log.query or 'none'}; time {_time(recipe)}",
         f"labels     {_labels(recipe)}",
         f"features   {', '.join(f'{name} ({spec.kind})' for name, spec in log.event_features.items()) or 'none'}",
-        f"augment    {', '.join(_operator(op) for op in recipe.augment.operators) or 'no operators'}",
+        f"augment    {', '.join(map(_chain, recipe.augment.operators)) or 'no operators'}",
         f"train      {recipe.train.generator}, {recipe.train.epochs} epochs, {_ranks(recipe)}, {recipe.train.launcher}",
         f"sample     {_amount(recipe.sample.entities)}",
         f"mix        {recipe.mix.strategy} {recipe.mix.how.model_dump() if recipe.mix.how else ''}".rstrip(),
@@ -68,6 +70,10 @@ def _labels(recipe: Recipe) -> str:
             said = [f"{c.column} >= {c.at_least:g}" if isinstance(c, Threshold) else c for c in columns]
             return " < ".join(f"{name} ({column})" for name, column in zip(names, said, strict=True))
     return "none: every row is a positive"
+
+
+def _chain(chain: Iterable[object]) -> str:
+    return " > ".join(map(_operator, chain))
 
 
 def _operator(params: object) -> str:

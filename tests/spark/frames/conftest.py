@@ -1,6 +1,7 @@
 """Small logs in canonical columns, as ingest makes them."""
 
 import pytest
+from mall import MALL, MALL_TYPE, mall_rows
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -77,4 +78,14 @@ def shop(spark):
     raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
     events = real_events(raw, SHOP).cache()
     assert events.count() == len(shop_rows())
+    return events
+
+
+@pytest.fixture(scope="session")
+def mall(spark):
+    """The mall as real rows, kept in memory for all tests of the session."""
+    frame = spark.createDataFrame(mall_rows(), MALL_TYPE)
+    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
+    events = real_events(raw, MALL).cache()
+    assert events.count() == len(mall_rows())
     return events

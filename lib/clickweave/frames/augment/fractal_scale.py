@@ -21,6 +21,7 @@ from pydantic import Field
 from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError, ContractError
+from clickweave.frames.augment.copies import Sources
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -34,6 +35,7 @@ MOST_BLOCKS = 1_000_000
 BLOCK_OF = {"user_id": "_user_block", "session_id": "_user_block", "slate_id": "_user_block", "item_id": "_item_block"}
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew: they are the original's
+NEEDS_NEIGHBOURS = False
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ class NewIds:
         return F.when(block == 0, ids).otherwise(moved)
 
 
-def fit(train: DataFrame, params: Params, log: SchemaConfig) -> dict[str, NewIds]:
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> dict[str, NewIds]:
     """How the ids of users, sessions, slates and items are numbered on; one aggregate over train.
 
     Raises:
@@ -119,16 +121,16 @@ def fit(train: DataFrame, params: Params, log: SchemaConfig) -> dict[str, NewIds
     """
     from pyspark.sql.types import StringType, StructType
 
-    source = train.schema["source"].dataType
+    source = sources.train.schema["source"].dataType
     assert isinstance(source, StructType)
     raw = {"user_id": log.user, "session_id": log.session, "slate_id": log.slate, "item_id": log.item}
     types = {name: StringType() if column is None else source[column].dataType for name, column in raw.items()}
     blocks = params.blocks(log)
     counts = {name: blocks.items if name == "item_id" else blocks.users for name in types}
-    return fit_ids(train, types, counts)
+    return fit_ids(sources.train, types, counts)
 
 
-def apply(train: DataFrame, fitted: dict[str, NewIds], params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+def apply(sources: Sources, fitted: dict[str, NewIds], params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """`factor` copies of each row (rounded up or down by a draw), each in another block. Narrow.
 
     Users, sessions and slates are those of the user block, items those of the item block; all else is the original's.
@@ -139,11 +141,12 @@ def apply(train: DataFrame, fitted: dict[str, NewIds], params: Params, log: Sche
     from clickweave.frames.draws import row_key
     from clickweave.frames.quality import entity_of_row
 
-    copies = with_blocks(train, params.blocks(log), "row_id", seed=seed).withColumn("parent_id", F.col("row_id"))
+    copies = with_blocks(sources.train, params.blocks(log), "row_id", seed=seed)
+    copies = copies.withColumn("parent_id", F.coalesce("parent_id", "row_id"))
     ids = {name: fitted[name].of(F.col(name), F.col(block)) for name, block in BLOCK_OF.items()}
     key = row_key("row_id", "_user_block", "_item_block", salt=f"fractal_scale {seed}")
     moved = copies.withColumns(ids | {"row_id": key})
-    return moved.withColumn("entity_id", entity_of_row()).select(*train.columns)
+    return moved.withColumn("entity_id", entity_of_row()).select(*sources.train.columns)
 
 
 def with_blocks(rows: DataFrame, blocks: Blocks, key: str, *, seed: int) -> DataFrame:

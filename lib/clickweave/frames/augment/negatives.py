@@ -12,6 +12,7 @@ from pydantic import Field
 from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError
+from clickweave.frames.augment.copies import Sources
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -20,6 +21,7 @@ CELLS = 65_536  # the unit interval in cells, so that "which item does this draw
 TRIES = 4  # draws per wanted negative; the first that the entity did not click counts
 
 CHANGES_ITEM = True  # whether item attributes must be joined anew
+NEEDS_NEIGHBOURS = False
 
 
 class Params(Section):
@@ -35,11 +37,11 @@ class Params(Section):
             raise ConfigError("augment operator negatives needs schema.item")
 
 
-def fit(train: DataFrame, params: Params, log: SchemaConfig) -> None:
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
     """Nothing to fit: the item distribution stays in Spark, so that a million items cost the driver nothing."""
 
 
-def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """About `ratio` rows per positive row (label >= 1), with label 0 and another item; the context is the parent's.
 
     Slate, propensity and the raw value under a threshold label are null, since nobody was shown this row. Fewer rows
@@ -47,10 +49,11 @@ def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, see
     """
     from pyspark.sql import functions as F
 
-    from clickweave.frames.draws import row_key, unit_draw
+    from clickweave.frames.augment.copies import row_copies
+    from clickweave.frames.draws import unit_draw
     from clickweave.frames.source_rows import threshold_feature
 
-    positives = train.where((F.col("label") >= 1) & F.col("item_id").isNotNull())
+    positives = sources.train.where((F.col("label") >= 1) & F.col("item_id").isNotNull())
     extra = unit_draw("row_id", salt="negatives count", seed=seed) < params.ratio % 1.0
     wanted = F.sequence(F.lit(0), F.lit(int(params.ratio)) + extra.cast("int"))
     numbered = positives.withColumn("_wanted", F.explode(F.slice(wanted, 2, F.size(wanted))))
@@ -65,15 +68,14 @@ def apply(train: DataFrame, fitted: None, params: Params, log: SchemaConfig, see
     clicked = positives.select("entity_id", F.col("item_id").alias("_item")).distinct()
     unclicked = hits.join(clicked, ["entity_id", "_item"], "left_anti")
     first = unclicked.groupBy("row_id", "_wanted").agg(F.min_by("_item", "_try").alias("_item"))
-    emptied = {name: F.lit(None) for name in ("slate_id", "propensity")}
+    emptied = {"propensity": F.lit(None)}
     emptied |= {threshold_feature(log, threshold): F.lit(None) for threshold in log.thresholds.values()}
-    rows = numbered.join(first, ["row_id", "_wanted"]).withColumn("parent_id", F.col("row_id"))
+    rows = numbered.join(first, ["row_id", "_wanted"])
     made = rows.withColumns(
-        {name: value.cast(train.schema[name].dataType) for name, value in emptied.items()}
+        {name: value.cast(positives.schema[name].dataType) for name, value in emptied.items()}
         | {"item_id": F.col("_item"), "label": F.lit(0).cast("bigint")}
-        | {"row_id": row_key("row_id", "_wanted", salt=f"negatives {seed}")}
     )
-    return made.select(*train.columns)
+    return row_copies(made, f"negatives {seed}", "_wanted").select(*positives.columns)
 
 
 def _item_spans(positives: DataFrame, alpha: float) -> DataFrame:

@@ -1,9 +1,12 @@
 """Augment operators by name. A module gives `Params` (pydantic), `fit` and `apply`; it is imported on first use.
 
-    fit(train, params, log) -> frozen dataclass or None     the one place with an action (law 14)
-    apply(train, fitted, params, log, seed) -> DataFrame    new rows in canonical columns, with op and parent_id
+    fit(sources, params, log) -> frozen dataclass or None     the one place with an action (law 14)
+    apply(sources, fitted, params, log, seed) -> DataFrame    new rows in canonical columns, with parent_id
+    CHANGES_ITEM                                              whether item attributes must be joined anew
+    NEEDS_NEIGHBOURS                                          whether it reads sources.neighbours
 
-`apply` keeps the columns of its input; `source` is still the parent's and is rebuilt by the stage.
+`apply` keeps the columns of sources.train (frames/augment/copies.py); `source` is still the parent's and is rebuilt by
+the stage. In a chain it rewrites the rows of the operator before.
 """
 
 from collections.abc import Callable
@@ -21,6 +24,7 @@ class Operator(Protocol):
 
     Params: type[Section]
     CHANGES_ITEM: bool
+    NEEDS_NEIGHBOURS: bool
     fit: Callable[..., Any]
     apply: Callable[..., Any]
 

@@ -14,11 +14,13 @@ from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
+from clickweave.frames.augment.copies import Sources
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
+NEEDS_NEIGHBOURS = False
 
 
 class Params(Section):
@@ -56,7 +58,7 @@ class Range:
     whole: bool
 
 
-def fit(train: DataFrame, params: Params, log: SchemaConfig) -> dict[str, Range]:
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> dict[str, Range]:
     """The range of each target feature; one aggregate over train."""
     from pyspark.sql import functions as F
 
@@ -65,23 +67,23 @@ def fit(train: DataFrame, params: Params, log: SchemaConfig) -> dict[str, Range]
         value = F.col(feature_column(name))
         aggregates += [F.min(value).alias(f"low {name}"), F.max(value).alias(f"high {name}")]
         aggregates += [F.bool_and(value == F.floor(value)).alias(f"whole {name}")]
-    row = train.agg(*aggregates).first()
+    row = sources.train.agg(*aggregates).first()
     if row is None:
         return {}
     found = [name for name in params.targets(log) if row[f"low {name}"] is not None]
     return {n: Range(row[f"low {n}"], row[f"high {n}"], bool(row[f"whole {n}"])) for n in found}
 
 
-def apply(train: DataFrame, fitted: dict[str, Range], params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+def apply(sources: Sources, fitted: dict[str, Range], params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """One jittered copy of a seeded share of rows. Narrow."""
-    from clickweave.frames.draws import row_key, unit_draw
+    from clickweave.frames.augment.copies import row_copies
+    from clickweave.frames.draws import unit_draw
 
-    chosen = train.where(unit_draw("row_id", salt="scale", seed=seed) < params.share)
+    chosen = sources.train.where(unit_draw("row_id", salt="scale", seed=seed) < params.share)
     jittered = {
         feature_column(name): _jitter(feature_column(name), span, params.sigma, seed) for name, span in fitted.items()
     }
-    copies = chosen.withColumn("parent_id", chosen["row_id"])
-    return copies.withColumns({**jittered, "row_id": row_key("row_id", salt=f"scale {seed}")})
+    return row_copies(chosen.withColumns(jittered), f"scale {seed}")
 
 
 def _jitter(column: str, span: Range, sigma: float, seed: int) -> Column:

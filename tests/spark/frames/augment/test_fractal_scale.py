@@ -6,6 +6,7 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError, ContractError
+from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.fractal_scale import Blocks, Params, apply, fit, with_blocks
 from clickweave.frames.source_rows import with_source
 
@@ -22,7 +23,7 @@ def blown_up(real_of):
     def make(rows, ddl=TYPE, log=LOG, seed=0, **params):
         train = real_of(rows, ddl, log)
         checked = Params(**params)
-        made = apply(train, fit(train, checked, log), checked, log, seed)
+        made = apply(Sources(train), fit(Sources(train), checked, log), checked, log, seed)
         return with_source(made, log, train.schema["source"].dataType, attributes={})
 
     return make
