@@ -90,8 +90,9 @@ def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
         raise ConfigError(f"augment.operators: must be a list, got {listed!r}")
     chains = []
     for number, entry in enumerate(listed):
-        where, chain = f"augment.operators[{number}]", entry if isinstance(entry, list) and entry else [entry]
-        places = [f"{where}[{step}]" if isinstance(entry, list) else where for step in range(len(chain))]
+        where, is_chain = f"augment.operators[{number}]", isinstance(entry, list) and len(entry) > 0
+        chain = entry if is_chain else [entry]
+        places = [f"{where}[{step}]" if is_chain else where for step in range(len(chain))]
         chains.append(tuple(_operator(step, place, variants) for step, place in zip(chain, places, strict=True)))
     return {**section, "operators": tuple(chains)}
 
