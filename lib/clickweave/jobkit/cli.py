@@ -21,7 +21,7 @@ from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.verdicts import print_verdicts
 from clickweave.models import registry as model_registry
 from clickweave.store import files
-from clickweave.store.export import TABLES, export_table
+from clickweave.store.export import TABLES, RepeatPad, export_table
 from clickweave.store.publish import current_version
 from clickweave.store.workspace import Workspace
 
@@ -82,6 +82,11 @@ def export_command(
     table: Annotated[str, typer.Option("--table", help=" | ".join(TABLES))],
     out: Annotated[str, typer.Option("--out", help="the Parquet file to write")],
     part: Annotated[str | None, typer.Option("--part", help="holdout only: future")] = None,
+    repeat_pad: Annotated[
+        int | None,
+        typer.Option("--repeat-pad", min=2, help="fill shorter histories up to so many events by whole copies"),
+    ] = None,
+    max_repeats: Annotated[int, typer.Option("--max-repeats", min=1, help="copies of a history at most")] = 10,
     debug: DebugOpt = False,
 ) -> None:
     """Writes a table as one Parquet file in the raw log's own columns, types and units."""
@@ -91,7 +96,8 @@ def export_command(
         place = Workspace(workspace)
         augment = place.manifest("augment")
         adds_label = augment is not None and bool(augment.metrics.get("adds_label"))
-        rows = export_table(place, table, out, part=part, adds_label=adds_label)
+        pad = None if repeat_pad is None else RepeatPad(repeat_pad, max_repeats)
+        rows = export_table(place, table, out, part=part, adds_label=adds_label, pad=pad)
         typer.echo(f"{out}: {rows:,} rows of {table}")
 
 

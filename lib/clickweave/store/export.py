@@ -2,9 +2,12 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
@@ -17,14 +20,31 @@ from clickweave.store.workspace import Workspace
 TABLES = ("train", "holdout", "augmented", "synthetic", "mixed", "published")
 _WITH_PROVENANCE = ("augmented", "mixed", "published")
 BATCH_ROWS = 65_536
+REPEAT = "repeat"  # column: 0 for the events themselves, k for the k-th whole copy of their history before them
 
 
-def export_table(workspace: Workspace, table: str, out: str, *, part: str | None, adds_label: bool) -> int:
+@dataclass(frozen=True)
+class RepeatPad:
+    """Short histories filled by whole copies of themselves, a view for training alone (RepPad, Dang et al. 2024).
+
+    Attributes:
+        length: events that a filled history has at most; longer ones stay as they are.
+        most: copies that are added to a history at most.
+    """
+
+    length: int
+    most: int
+
+
+def export_table(
+    workspace: Workspace, table: str, out: str, *, part: str | None, adds_label: bool, pad: RepeatPad | None = None
+) -> int:
     """Writes `out` whole and returns its rows.
 
     Args:
         part: for holdout, `future` instead of the held-out entities.
         adds_label: whether tables with provenance also get the canonical `label`, where the log has no column for it.
+        pad: adds copies of short histories and the column REPEAT; memory grows with the number of entities.
 
     Raises:
         ConfigError: no such table, or a part of a table that has none.
@@ -33,6 +53,7 @@ def export_table(workspace: Workspace, table: str, out: str, *, part: str | None
     """
     provenance = table in _WITH_PROVENANCE
     extra = [*(["label"] if adds_label and provenance else []), *(PROVENANCE_COLUMNS if provenance else [])]
+    key, padded = ([], []) if pad is None else (["entity_id"], [REPEAT])
     found, _ = files.filesystem(workspace.root)
     folder = _folder(workspace, table, part)
     sources = files.list_files(folder, ".parquet")
@@ -43,12 +64,15 @@ def export_table(workspace: Workspace, table: str, out: str, *, part: str | None
     num_rows = 0
     try:
         os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
-        schema = _flatten(pq.read_schema(shape[0], filesystem=found).empty_table(), extra).schema
+        empty = pq.read_schema(shape[0], filesystem=found).empty_table()
+        schema = _flatten(_with_repeats(empty, pad, _no_copies()), [*extra, *padded]).schema
+        copies = _no_copies() if pad is None else _copies(sources, found, pad)
         with pq.ParquetWriter(temporary, schema) as writer:
             for source in sources:
-                for batch in _batches(source, found, ["source", *extra]):
-                    writer.write_table(_flatten(pa.Table.from_batches([batch]), extra))
-                    num_rows += batch.num_rows
+                for batch in _batches(source, found, [*key, "source", *extra]):
+                    rows = _with_repeats(pa.Table.from_batches([batch]), pad, copies)
+                    writer.write_table(_flatten(rows, [*extra, *padded]))
+                    num_rows += rows.num_rows
         os.replace(temporary, out)
     except OSError as error:
         raise PublishError(f"export: cannot write {out}: {error}") from error
@@ -66,6 +90,35 @@ def _batches(source: str, found: fs.FileSystem, columns: list[str]) -> Iterator[
         raise ContractError(
             f"export: {source} is damaged: {str(error).splitlines()[0]}; run the pipeline again"
         ) from error
+
+
+def _no_copies() -> pa.Table:
+    return pa.table({"entity_id": pa.array([], pa.string()), "copies": pa.array([], pa.int64())})
+
+
+def _copies(sources: Sequence[str], found: fs.FileSystem, pad: RepeatPad) -> pa.Table:
+    """Each entity that gets copies, and how many."""
+    counted = [pa.table({"entity_id": pa.array([], pa.string()), "num": pa.array([], pa.int64())})]
+    for source in sources:
+        for batch in _batches(source, found, ["entity_id"]):
+            values = batch.column(0).value_counts()
+            counted.append(pa.table({"entity_id": values.field("values"), "num": values.field("counts")}))
+        counted = [pa.concat_tables(counted).group_by("entity_id").aggregate([("num", "sum")])]
+        counted = [counted[0].rename_columns({"num_sum": "num"}).select(["entity_id", "num"])]
+    num = counted[0].column("num").to_numpy()
+    copies = np.minimum(pad.length // num - 1, pad.most)
+    return counted[0].append_column("copies", pa.array(copies)).filter(pa.array(copies > 0))
+
+
+def _with_repeats(rows: pa.Table, pad: RepeatPad | None, copies: pa.Table) -> pa.Table:
+    """The rows, those of entities with copies so many times more, with the column REPEAT where there is a `pad`."""
+    if pad is None:
+        return rows
+    place = pc.index_in(rows.column("entity_id"), value_set=copies.column("entity_id"))
+    times = 1 + pc.fill_null(copies.column("copies").take(place), 0).to_numpy() if len(rows) else np.zeros(0, np.int64)
+    first = np.repeat(np.cumsum(times) - times, times)
+    taken = rows.take(pa.array(np.repeat(np.arange(len(rows)), times)))
+    return taken.append_column(REPEAT, pa.array(np.arange(len(first)) - first, pa.int32()))
 
 
 def _flatten(table: pa.Table, extra: list[str]) -> pa.Table:

@@ -8,7 +8,7 @@ from clickweave.contracts.manifest import Manifest, Output
 from clickweave.contracts.tables import PROVENANCE_COLUMNS
 from clickweave.errors import ConfigError, ContractError, PublishError
 from clickweave.store import files
-from clickweave.store.export import export_table
+from clickweave.store.export import RepeatPad, export_table
 from clickweave.store.workspace import Workspace
 
 SOURCE = pa.struct(
@@ -29,6 +29,7 @@ ROWS = [
 
 def table_of(rows):
     columns = {
+        "entity_id": pa.array([str(row["User Id"]) for row in rows], pa.string()),
         "label": pa.array([0] * len(rows), pa.int64()),
         "source": pa.array(rows, SOURCE),
         "origin": pa.array(["real"] * len(rows), pa.string()),
@@ -124,7 +125,7 @@ def test_a_damaged_file_is_named_as_unreadable_and_leaves_no_output(place, tmp_p
     path = place.path("mix/a/mixed/1.parquet")
     data = bytearray(files.read_bytes(path))
     if harm == "flip":
-        column = pq.read_metadata(path).row_group(0).column(1)  # the first field of `source`
+        column = pq.read_metadata(path).row_group(0).column(2)  # the first field of `source`
         data[column.dictionary_page_offset + column.total_compressed_size - 1] ^= 0xFF
     files.write_bytes(path, bytes(data[: len(data) // 2] if harm == "truncate" else data))
     with pytest.raises(ContractError, match=r"1\.parquet"):
@@ -137,3 +138,26 @@ def test_an_output_that_cannot_be_written_is_a_storage_error(place, tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(PublishError):
         export_table(place, "mixed", str(tmp_path / "file/o.parquet"), part=None, adds_label=False)
+
+
+def test_short_histories_are_filled_by_whole_copies_up_to_a_length(place, tmp_path):
+    users = [1] * 2 + [2] * 5 + [3] * 11
+    rows = [{**ROWS[0], "User Id": user, "when": when} for when, user in enumerate(users)]
+    lay(place, "ingest", "real", {"part=train": [rows[:4], rows[4:]]})
+    out = str(tmp_path / "out.parquet")
+    num = export_table(place, "train", out, part=None, adds_label=False, pad=RepeatPad(length=11, most=3))
+    found = pq.read_table(out).to_pandas()
+    assert len(found) == num == 2 * 4 + 5 * 2 + 11
+    for user, copies in ((1, 4), (2, 2), (3, 1)):
+        history = found[found["User Id"] == user]
+        assert sorted(history["repeat"].unique()) == list(range(copies))
+        wholes = [each["when"].tolist() for _, each in history.groupby("repeat")]
+        assert all(whole == wholes[0] for whole in wholes)
+    assert "repeat" not in export(place, "train", tmp_path).schema.names
+
+
+def test_an_empty_part_is_filled_with_nothing(place, tmp_path):
+    lay(place, "ingest", "real", {"part=train": [ROWS]})
+    out = str(tmp_path / "out.parquet")
+    assert export_table(place, "holdout", out, part=None, adds_label=False, pad=RepeatPad(5, 3)) == 0
+    assert pq.read_table(out).schema.names[-1] == "repeat"
