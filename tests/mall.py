@@ -17,14 +17,15 @@ MONDAY = 1_700_438_400  # 2023-11-20 00:00 UTC
 
 
 def mall_rows(num_users=12, num_slates=6):
-    """Users with sessions of two slates; a slate is a query and three items shown at the same time, positions 1 to 3.
+    """Users with sessions of two slates (every fourth user has one session less); a slate is a query and three items
+    shown at the same time, positions 1 to 3.
 
     Prices are fractions, stocks whole, both with nulls. Users of a kind (u mod 3) like the same third of 24 items.
     """
     rows = []
     for user in range(num_users):
-        for slate in range(num_slates):
-            time = MONDAY + user * 1800 + (slate // 2) * 100_000 + slate * 60
+        for slate in range(num_slates - 2 * (user % 4 == 3)):
+            time = MONDAY + user * 1800 + (slate // 2) * 700_000 + slate * 60
             for place in range(3):
                 number = (user * num_slates + slate) * 3 + place
                 item = (user * 5 + slate * 3 + place) % 8 + (user % 3) * 8

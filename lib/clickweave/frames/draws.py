@@ -1,5 +1,7 @@
 """Randomness as a hash (law 1): the same draws on any partitioning, executor or retry."""
 
+import math
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -11,6 +13,12 @@ def unit_draw(*key: Column | str, salt: str, seed: int) -> Column:
     columns = [F.col(part) if isinstance(part, str) else part for part in key]
     hashed = F.xxhash64(F.lit(salt), F.lit(seed), *columns)
     return F.pmod(hashed, F.lit(_MANTISSA)).cast("double") / F.lit(float(_MANTISSA))
+
+
+def normal_draw(*key: Column | str, salt: str, seed: int) -> Column:
+    """A standard normal number that is a function of salt, seed and the key columns (Box and Muller 1958)."""
+    radius = F.sqrt(-2.0 * F.log(F.lit(1.0) - unit_draw(*key, salt=f"{salt} radius", seed=seed)))
+    return radius * F.cos(F.lit(2 * math.pi) * unit_draw(*key, salt=f"{salt} angle", seed=seed))
 
 
 def row_key(*parts: Column | str, salt: str) -> Column:

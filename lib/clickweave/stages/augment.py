@@ -12,6 +12,7 @@ from clickweave.config.log import LabelColumns
 from clickweave.contracts.tables import AUGMENTED, TRAIN, event_columns
 from clickweave.frames import catalogue
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.neighbours import similar_items
 from clickweave.frames.augment.registry import operator
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
@@ -24,7 +25,7 @@ SECTIONS = ("augment", "log")
 def run(run: StageRun) -> StageResult:
     """Writes the rows that the operators made, with op, parent_id and a rebuilt `source`."""
     log = run.recipe.log
-    sources = Sources(run.read_part(TRAIN), None if log.item is None else run.read("ingest", "items"))
+    sources = _sources(run)
     augmented, fitted = sources.train.limit(0), {}
     for number, chain in enumerate(run.recipe.augment.operators):
         made, found = _rewritten(run, sources, chain, run.recipe.augment.seed + number)
@@ -37,6 +38,19 @@ def run(run: StageRun) -> StageResult:
     return StageResult(
         {"in": run.rows_of_part(TRAIN), "added": run.outputs["augmented"].rows} | per_op, fitted, metrics
     )
+
+
+def _sources(run: StageRun) -> Sources:
+    """What the recipe's operators read; neighbours are computed once and written, if one asks for them."""
+    log, train = run.recipe.log, run.read_part(TRAIN)
+    if log.item is None:
+        return Sources(train)
+    items = run.read("ingest", "items")
+    needed = any(
+        operator(_name([params])).NEEDS_NEIGHBOURS for chain in run.recipe.augment.operators for params in chain
+    )
+    neighbours = run.write("neighbours", similar_items(train, items, log)) if needed else None
+    return Sources(train, items, neighbours)
 
 
 def _rewritten(run: StageRun, sources: Sources, chain: Sequence[BaseModel], seed: int) -> tuple[DataFrame, Any]:

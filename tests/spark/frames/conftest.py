@@ -89,3 +89,9 @@ def mall(spark):
     events = real_events(raw, MALL).cache()
     assert events.count() == len(mall_rows())
     return events
+
+
+@pytest.fixture(scope="session")
+def real_events_of():
+    """The function real_events, for fixtures that live longer than a test."""
+    return real_events

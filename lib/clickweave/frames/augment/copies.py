@@ -29,6 +29,23 @@ class Sources:
     neighbours: DataFrame | None = None
 
 
+@dataclass(frozen=True)
+class TimeWindow:
+    """First and last event time of real/train, in microseconds since 1970; 0 for an empty log."""
+
+    first_us: int
+    last_us: int
+
+
+def fit_window(train: DataFrame) -> TimeWindow:
+    """The log's window; one aggregate over train."""
+    from pyspark.sql import functions as F
+
+    time_us = F.unix_micros("event_time")
+    row = train.agg(F.min(time_us).alias("first"), F.max(time_us).alias("last")).collect()[0]
+    return TimeWindow(row["first"] or 0, row["last"] or 0)
+
+
 def check_sessions(log: SchemaConfig, name: str) -> None:
     """Raises ConfigError where the log has no sessions."""
     if log.event_time is None or log.entity_column is None:
@@ -59,7 +76,9 @@ def row_copies(rows: DataFrame, salt: str, *key: str) -> DataFrame:
     return copied(rows, salt, *key).withColumn("slate_id", F.lit(None).cast("string"))
 
 
-def session_copies(rows: DataFrame, log: SchemaConfig, salt: str, *key: str) -> DataFrame:
+def session_copies(
+    rows: DataFrame, log: SchemaConfig, salt: str, *key: str, row_key: tuple[str, ...] = ()
+) -> DataFrame:
     """`copied` for events of sessions: a copy keeps its user and is a session of its own with slates of its own, so
     that none holds an event twice. Narrow.
 
@@ -67,12 +86,13 @@ def session_copies(rows: DataFrame, log: SchemaConfig, salt: str, *key: str) -> 
 
     Args:
         key: columns that tell copies of one session apart.
+        row_key: columns that tell copies of one row in one copy of its session apart.
     """
     from pyspark.sql import functions as F
 
     from clickweave.frames.quality import entity_of_row
 
-    made = copied(rows, salt, *key)
+    made = copied(rows, salt, *key, *row_key)
     session = _new_id(rows, log.session, salt, *SESSION, *key)
     if session is None:
         session = F.concat_ws("-", "session_id", F.lit(salt.replace(" ", "")), *[F.col(name) for name in key])

@@ -16,7 +16,29 @@ from typing import Any, Protocol, cast
 from clickweave.config.base import Section
 from clickweave.config.variants import unknown_variant
 
-OPERATORS = ("scale", "crop", "negatives", "fractal_scale")
+OPERATORS = (
+    "scale",
+    "rotate",
+    "feature_dropout",
+    "mixup",
+    "smote",
+    "query_edit",
+    "bootstrap",
+    "crop",
+    "mask",
+    "reorder",
+    "delete",
+    "time_warp",
+    "day_shift",
+    "prefix_windows",
+    "substitute",
+    "insert",
+    "negatives",
+    "position_resample",
+    "cold_entity_rows",
+    "borrow_neighbour",
+    "fractal_scale",
+)
 
 
 class Operator(Protocol):

@@ -5,7 +5,6 @@ The result stays inside the column's range in real/train; whole numbers stay who
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -13,8 +12,8 @@ from pydantic import Field
 from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
-from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.numbers import Range, check_numeric, fit_ranges, inside, numeric_features
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -32,46 +31,17 @@ class Params(Section):
     columns: tuple[str, ...] | None = Field(None, description="numeric event features; null: all but label columns")
 
     def targets(self, log: SchemaConfig) -> tuple[str, ...]:
-        """The features that are jittered; those under a label threshold are not, since the label must stay."""
-        under_label = {threshold.column for threshold in log.thresholds.values()}
-        numeric = [
-            n for n, s in log.event_features.items() if s.kind == "numeric" and (s.column or n) not in under_label
-        ]
-        return tuple(numeric) if self.columns is None else self.columns
+        """The features that are jittered."""
+        return numeric_features(log) if self.columns is None else self.columns
 
     def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where a column is not a numeric event feature, or there is none."""
-        allowed = Params().targets(log)
-        for name in self.targets(log):
-            if name not in allowed:
-                raise ConfigError(f"augment operator scale: {name!r} is not a numeric event feature without a label")
-        if not self.targets(log):
-            raise ConfigError("augment operator scale needs a numeric event feature; the recipe names none")
-
-
-@dataclass(frozen=True)
-class Range:
-    """Range of one feature in real/train, and whether all its values are whole."""
-
-    low: float
-    high: float
-    whole: bool
+        check_numeric(log, "scale", self.columns)
 
 
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> dict[str, Range]:
-    """The range of each target feature; one aggregate over train."""
-    from pyspark.sql import functions as F
-
-    aggregates = []
-    for name in params.targets(log):
-        value = F.col(feature_column(name))
-        aggregates += [F.min(value).alias(f"low {name}"), F.max(value).alias(f"high {name}")]
-        aggregates += [F.bool_and(value == F.floor(value)).alias(f"whole {name}")]
-    row = sources.train.agg(*aggregates).first()
-    if row is None:
-        return {}
-    found = [name for name in params.targets(log) if row[f"low {name}"] is not None]
-    return {n: Range(row[f"low {n}"], row[f"high {n}"], bool(row[f"whole {n}"])) for n in found}
+    """The range of each feature; one aggregate over train."""
+    return fit_ranges(sources.train, params.targets(log))
 
 
 def apply(sources: Sources, fitted: dict[str, Range], params: Params, log: SchemaConfig, seed: int) -> DataFrame:
@@ -89,12 +59,8 @@ def apply(sources: Sources, fitted: dict[str, Range], params: Params, log: Schem
 def _jitter(column: str, span: Range, sigma: float, seed: int) -> Column:
     from pyspark.sql import functions as F
 
-    from clickweave.frames.draws import unit_draw
+    from clickweave.frames.draws import normal_draw
 
-    # Box and Muller (1958), equation for one of the pair
-    radius = F.sqrt(-2.0 * F.log(F.lit(1.0) - unit_draw("row_id", salt=f"scale radius {column}", seed=seed)))
-    normal = radius * F.cos(F.lit(6.283185307179586) * unit_draw("row_id", salt=f"scale angle {column}", seed=seed))
-    value = F.col(column) * (F.lit(1.0) + F.lit(sigma) * normal)
-    value = F.round(value) if span.whole else value
-    inside = F.least(F.greatest(value, F.lit(span.low)), F.lit(span.high))
-    return F.when(F.col(column).isNotNull(), inside).cast("double")
+    normal = normal_draw("row_id", salt=f"scale {column}", seed=seed)
+    value = inside(F.col(column) * (F.lit(1.0) + F.lit(sigma) * normal), span)
+    return F.when(F.col(column).isNotNull(), value)

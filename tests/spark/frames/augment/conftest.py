@@ -1,17 +1,8 @@
 """What operators are tested on, and the rows that one makes of it."""
 
 import pytest
+from augmented import rows_by
 from mall import MALL, MALL_TYPE
-
-from clickweave.config.log import SchemaConfig
-from clickweave.frames import catalogue
-from clickweave.frames.augment.copies import Sources
-from clickweave.frames.augment.registry import operator
-
-
-@pytest.fixture
-def mall_log() -> SchemaConfig:
-    return MALL
 
 
 @pytest.fixture
@@ -20,21 +11,19 @@ def mall_of(real_of):
     return lambda rows: real_of(rows, MALL_TYPE, MALL)
 
 
-def sources_of(train, log) -> Sources:
-    """What the stage gives to operators."""
-    items, _ = catalogue.sides(log)
-    return Sources(train, None if log.item is None else catalogue.from_events(train, items))
+@pytest.fixture(scope="session")
+def mall_table(mall):
+    """The mall's rows on the driver."""
+    return mall.toPandas()
+
+
+@pytest.fixture(scope="session")
+def crops(mall):
+    """Nine tenths of each session of the mall, as copies."""
+    return rows_by("crop", mall, MALL, share=1, keep_share=0.9).cache()
 
 
 @pytest.fixture
 def made_by():
     """name, real rows, log, parameters -> the rows that the operator makes of them."""
-
-    def make(name, train, log, seed=0, **params):
-        chosen = operator(name)
-        checked = chosen.Params(name=name, **params)
-        checked.check(log)
-        sources = sources_of(train, log)
-        return chosen.apply(sources, chosen.fit(sources, checked, log), checked, log, seed).select(*train.columns)
-
-    return make
+    return rows_by

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import pytest
-from chispa import assert_df_equality
-from mall import mall_rows
+from augmented import rows_by
+from mall import MALL, mall_rows
 from pyspark.sql import functions as F
 
 from clickweave.frames.augment.registry import OPERATORS
@@ -33,11 +34,46 @@ class Case:
 
 
 CASES = {
-    "crop": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
-    "fractal_scale": Case({"factor": 0}, {"factor": 3}, ("label", *TIME, *CONTEXT, *NUMBERS, *VECTOR), alone=True),
-    "negatives": Case({"ratio": 0}, {"ratio": 2}, (*SESSION, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
     "scale": Case({"share": 0}, {"share": 1}, (*SESSION, *ITEM, *TIME, *CONTEXT, *VECTOR)),
+    "rotate": Case({"share": 0}, {"share": 1}, (*SESSION, *ITEM, *TIME, *CONTEXT, *NUMBERS)),
+    "feature_dropout": Case({"rate": 0}, {"share": 1, "rate": 0.5}, (*SESSION, *ITEM, *TIME, "query", "position")),
+    "mixup": Case({"share": 0}, {"share": 1}, (*SESSION, *ITEM, *TIME, *CONTEXT, *VECTOR)),
+    "smote": Case({"ratio": 0}, {"ratio": 2.5}, (*SESSION, *ITEM, *TIME, *CONTEXT, *VECTOR)),
+    "query_edit": Case({"share": 0}, {"share": 1}, (*SESSION, *ITEM, *TIME, "position", *NUMBERS, *VECTOR)),
+    "bootstrap": Case({"share": 0}, {"share": 2}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "crop": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "mask": Case({"rate": 0}, {"share": 1, "rate": 0.5}, (*USER, "label", *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "reorder": Case({"share": 0}, {"share": 1, "rate": 0.5}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
+    "delete": Case({"rate": 0}, {"share": 1, "rate": 0.3}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "time_warp": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
+    "day_shift": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
+    "prefix_windows": Case({"views_per_user": 0}, {"views_per_user": 3}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS)),
+    "substitute": Case({"rate": 0}, {"share": 1, "rate": 1}, (*USER, "label", *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "insert": Case({"rate": 0}, {"share": 1, "rate": 0.5}, (*USER, "label", "query", *NUMBERS, *VECTOR)),
+    "negatives": Case({"ratio": 0}, {"ratio": 2}, (*SESSION, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "position_resample": Case({"share": 0}, {"share": 1}, (*SESSION, "item_id", *TIME, "query", *NUMBERS, *VECTOR)),
+    "cold_entity_rows": Case({"cap": 0}, {"c": 9}, (*SESSION, "label", *TIME, "query", *NUMBERS, *VECTOR)),
+    "borrow_neighbour": Case({"max_events": 0}, {"floor": 18}, ("item_id", "label", "query", *NUMBERS, *VECTOR)),
+    "fractal_scale": Case({"factor": 0}, {"factor": 3}, ("label", *TIME, *CONTEXT, *NUMBERS, *VECTOR), alone=True),
 }
+
+
+@pytest.fixture(scope="module")
+def rewritten(mall):
+    """name -> the rows that the operator makes of the whole mall, its parameters those of CASES."""
+    found: dict[str, pd.DataFrame] = {}
+
+    def make(name):
+        if name not in found:
+            found[name] = rows_by(name, mall.repartition(1), MALL, **CASES[name].whole).toPandas()
+        return found[name]
+
+    return make
+
+
+def same(one, other):
+    """Whether two tables hold the same rows in any order."""
+    return sorted(map(repr, one.itertuples(index=False))) == sorted(map(repr, other.itertuples(index=False)))
 
 
 def test_every_operator_has_a_line():
@@ -45,78 +81,70 @@ def test_every_operator_has_a_line():
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_the_same_rows_come_out_on_any_partitioning(made_by, mall, mall_log, name):
-    expected = made_by(name, mall.repartition(1), mall_log, **CASES[name].whole).cache()
-    assert expected.count() > 0
+def test_the_same_rows_come_out_on_any_partitioning(rewritten, mall, name):
+    assert len(rewritten(name)) > 0
     for num in (2, 7):
-        again = made_by(name, mall.orderBy(F.desc("row_id")).repartition(num), mall_log, **CASES[name].whole)
-        assert_df_equality(expected, again, ignore_row_order=True)
+        moved = mall.orderBy(F.desc("row_id")).repartition(num)
+        assert same(rewritten(name), rows_by(name, moved, MALL, **CASES[name].whole).toPandas())
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_rows_have_new_ids_and_a_parent_that_stays_in_train(made_by, mall, mall_log, name):
-    made = made_by(name, mall, mall_log, **CASES[name].whole)
-    columns = CASES[name].kept
-    rows = made.select("row_id", "parent_id", *columns).collect()
-    parents = {row["row_id"]: row for row in mall.select("row_id", *columns).collect()}
-    ids = [row["row_id"] for row in rows]
-    assert len(ids) == len(set(ids)) > 0
-    assert not set(ids) & set(parents)
-    for row in rows:
-        assert [row[c] for c in columns] == [parents[row["parent_id"]][c] for c in columns]
+def test_rows_have_new_ids_and_a_parent_that_stays_in_train(rewritten, mall_table, name):
+    made, columns = rewritten(name), list(CASES[name].kept)
+    parents = mall_table.set_index("row_id")
+    assert not made["row_id"].duplicated().any()
+    assert not set(made["row_id"]) & set(parents.index)
+    kept = made[columns].apply(lambda column: column.map(repr))
+    real = parents.loc[made["parent_id"], columns].apply(lambda column: column.map(repr))
+    assert kept.to_numpy().tolist() == real.to_numpy().tolist()
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_columns_and_types_stay(mall, name):
+    made = rows_by(name, mall, MALL, **CASES[name].whole)
     assert [(f.name, f.dataType) for f in made.schema] == [(f.name, f.dataType) for f in mall.schema]
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-def test_a_share_of_nothing_makes_nothing(made_by, mall, mall_log, name):
-    assert made_by(name, mall, mall_log, **CASES[name].none).count() == 0
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_another_seed_makes_other_rows(made_by, mall, mall_log, name):
-    def ids(seed):
-        made = made_by(name, mall, mall_log, seed=seed, **CASES[name].whole)
-        return {row[0] for row in made.select("row_id").collect()}
-
-    assert ids(0) != ids(1)
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_copies_of_copies_tell_the_real_parent(made_by, mall, mall_log, name):
-    """As in a chain: crop first, then the operator."""
-    crops = made_by("crop", mall, mall_log, share=1, keep_share=0.9).cache()
-    made = made_by(name, crops, mall_log, **CASES[name].whole).select("row_id", "parent_id").collect()
-    real = {row[0] for row in mall.select("row_id").collect()}
-    assert made
-    assert {row["parent_id"] for row in made} <= real
-    assert not {row["row_id"] for row in made} & (real | {row[0] for row in crops.select("row_id").collect()})
-
-
-@pytest.mark.parametrize("name", OPERATORS)
-def test_users_sessions_and_slates_stay_whole(made_by, mall, mall_log, name):
+def test_users_sessions_and_slates_stay_whole(rewritten, mall_table, name):
     """No session or slate of two users, no real slate with an item more, labels and times as the log's can be."""
-    made = made_by(name, mall, mall_log, **CASES[name].whole)
-    both = (made if CASES[name].alone else mall.unionByName(made)).cache()
+    made = rewritten(name)
+    both = made if CASES[name].alone else pd.concat([mall_table, made])
     for column in ("session_id", "slate_id"):
-        owners = both.where(F.col(column).isNotNull()).groupBy(column).agg(F.countDistinct("entity_id").alias("users"))
-        assert owners.where("users > 1").count() == 0
-    on_slates = both.where(F.col("slate_id").isNotNull())
-    assert on_slates.groupBy("slate_id", "item_id").count().where("count > 1").count() == 0
-    first, last = mall.agg(F.min("event_time"), F.max("event_time")).first()
-    assert both.where(~F.col("event_time").between(first, last) | ~F.col("label").between(0, 1)).count() == 0
-    assert both.where("weight <= 0 or weight is null or item_id is null").count() == 0
+        assert both.groupby(column)["entity_id"].nunique().max() <= 1
+    on_slates = both[both["slate_id"].notna()]
+    assert not on_slates.duplicated(["slate_id", "item_id"]).any()
+    assert made["event_time"].between(mall_table["event_time"].min(), mall_table["event_time"].max()).all()
+    assert made["label"].between(0, 1).all()
+    assert (made["weight"] > 0).all()
+    assert made["item_id"].notna().all()
+    assert (made["entity_id"] == made["user_id"]).all()
 
 
 @pytest.mark.parametrize("name", OPERATORS)
-@pytest.mark.parametrize("rows", ["none", "one", "nulls"])
-def test_tables_without_anything_to_learn_from_are_no_error(mall_log, mall_of, made_by, name, rows):
+def test_a_share_of_nothing_makes_nothing_and_another_seed_other_rows(rewritten, mall, name):
+    assert rows_by(name, mall, MALL, **CASES[name].none).isEmpty()
+    other = rows_by(name, mall, MALL, seed=1, **CASES[name].whole).select("row_id").toPandas()
+    assert set(other["row_id"]) != set(rewritten(name)["row_id"])
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_copies_of_copies_tell_the_real_parent(crops, mall_table, name):
+    """As in a chain: crop first, then the operator."""
+    made = rows_by(name, crops, MALL, **CASES[name].whole).select("row_id", "parent_id").toPandas()
+    real = set(mall_table["row_id"])
+    assert len(made) > 0
+    assert set(made["parent_id"]) <= real
+    assert not set(made["row_id"]) & (real | {row[0] for row in crops.select("row_id").collect()})
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("rows", ["none", "nulls"])
+def test_tables_without_anything_to_learn_from_are_no_error(mall_of, name, rows):
     whole = mall_rows(1, 1)
-    bare = [(*row[:3], None, None, None, 0, *[None] * 6) for row in whole] + [
-        (*whole[0][:3], *[None] * 3, 0, *[None] * 6)
-    ]
-    data = {"none": [], "one": whole[:1], "nulls": bare}[rows]
-    train = mall_of(data)
-    made = made_by(name, train, mall_log, **CASES[name].whole)
-    found = with_source(made, mall_log, train.schema["source"].dataType, attributes={}).collect()
+    bare = [(*row[:3], None, None, None, 0, *[None] * 6) for row in [*whole, whole[0]]]
+    train = mall_of({"none": [], "nulls": bare}[rows])
+    made = rows_by(name, train, MALL, **CASES[name].whole)
+    found = with_source(made, MALL, train.schema["source"].dataType, attributes={}).collect()
     if rows == "none":
         assert found == []

@@ -1,0 +1,81 @@
+"""insert: a similar item between two events of a short session.
+
+The item insertion of CoSeRec (Liu et al. 2021, section 3.2), which helps short sequences most.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field
+
+from clickweave.config.base import Section
+from clickweave.config.log import SchemaConfig
+from clickweave.errors import ConfigError
+from clickweave.frames.augment.copies import Sources, check_sessions
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+CHANGES_ITEM = True  # whether item attributes must be joined anew
+NEEDS_NEIGHBOURS = True
+
+
+class Params(Section):
+    """Parameters of `insert`."""
+
+    name: Literal["insert"] = "insert"
+    share: float = Field(0.2, ge=0, le=1, description="share of short sessions that get a longer copy")
+    rate: float = Field(0.1, ge=0, le=1, description="chance of each gap to get an event")
+    max_len: int = Field(20, ge=2, description="only sessions with fewer events")
+
+    def check(self, log: SchemaConfig) -> None:
+        """Raises ConfigError where the log has no sessions or no items."""
+        check_sessions(log, "insert")
+        if log.item is None:
+            raise ConfigError("augment operator insert needs schema.item")
+
+
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
+    """Nothing to fit."""
+
+
+def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+    """Copies of a seeded share of sessions with fewer than max_len events that hold at least one event more.
+
+    A new event follows one with a label of at most 1 and copies all of it but the item, which is a neighbour of its
+    item, nearer ones more often; it has no slate, position or propensity. Its time is drawn evenly between its
+    neighbours, in whole units of the log. One shuffle by session, one join by item, one by session.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    from clickweave.frames.augment.copies import SESSION, chosen_sessions, in_sessions, session_copies, time_step_us
+    from clickweave.frames.draws import unit_draw
+
+    assert sources.neighbours is not None
+    order = Window.partitionBy(*SESSION).orderBy("event_time", "row_id")
+    rows = in_sessions(chosen_sessions(sources.train, params.share, "insert", seed))
+    rows = rows.withColumn("_next", F.lead(F.unix_micros("event_time")).over(order)).where(F.col("_n") < params.max_len)
+    drawn = unit_draw("row_id", salt="insert gap", seed=seed) < params.rate
+    gaps = rows.where(drawn & F.col("_next").isNotNull() & (F.col("label") <= 1))
+    near = F.array_sort(F.collect_list(F.struct("rank", F.col("neighbour_id").alias("item_id"))))
+    lists = sources.neighbours.groupBy("item_id").agg(near.alias("_near"))
+    place = 1 + F.floor(F.pow(unit_draw("row_id", salt="insert item", seed=seed), F.lit(2)) * F.size("_near")).cast(
+        "int"
+    )
+    time_us, step_us = F.unix_micros("event_time"), time_step_us(log)
+    steps = F.floor((F.col("_next") - time_us) / step_us * unit_draw("row_id", salt="insert time", seed=seed))
+    lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("slate_id", "position", "propensity")}
+    new = gaps.join(lists, "item_id").withColumn("_item", F.element_at("_near", place).getField("item_id"))
+    new = new.withColumns(
+        lost | {"item_id": F.col("_item"), "event_time": F.timestamp_micros(time_us + steps.cast("bigint") * step_us)}
+    )
+    kept = rows.join(new.select(*SESSION).distinct(), list(SESSION), "left_semi")
+    columns = [*sources.train.columns, "_new"]
+    both = (
+        kept.withColumn("_new", F.lit(0))
+        .select(*columns)
+        .unionByName(new.withColumn("_new", F.lit(1)).select(*columns))
+    )
+    return session_copies(both, log, f"insert {seed}", row_key=("_new",)).select(*sources.train.columns)

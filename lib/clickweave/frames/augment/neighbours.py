@@ -1,0 +1,91 @@
+"""Similar items, from what is visited together and what they are: one table for all operators that need it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from clickweave.config.log import SchemaConfig
+from clickweave.contracts.tables import feature_column
+from clickweave.frames.augment.copies import SESSION
+from clickweave.frames.augment.numbers import LABEL_KINDS
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
+
+NEIGHBOURS = 20  # of one item
+MOST_ITEMS = 50  # of one session that are looked at: more are no visit of a person
+LEAST_SESSIONS = 2  # that hold a pair; one alone is chance
+MOST_ALIKE = 50  # items of one attribute value that others of it are compared with, the most frequent ones
+
+
+def similar_items(train: DataFrame, items: DataFrame, log: SchemaConfig) -> DataFrame:
+    """item_id, neighbour_id, similarity in (0, 1] and rank from 1 to NEIGHBOURS; one row per pair.
+
+    Similarity is the normalised pointwise mutual information of two items in the log's sessions (Bouma 2009, equation
+    for collocations; pairs above independence), where the log has attributes of items the mean of that and of the share
+    of equal ones. Three shuffles of a session's items, of which at most MOST_ITEMS count, two of pairs.
+
+    Args:
+        items: one row per item_id; their categorical and id features are compared.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    features = [feature_column(name) for name, spec in log.item_features.items() if spec.kind in LABEL_KINDS]
+    together = _together(train, log)
+    if features:
+        popular = train.groupBy("item_id").count()
+        alike = _alike(items, popular, features).select("item_id", "neighbour_id", (F.col("alike") / 2).alias("part"))
+        parts = together.select("item_id", "neighbour_id", (F.col("npmi") / 2).alias("part")).unionByName(alike)
+    else:
+        parts = together.withColumnRenamed("npmi", "part")
+    pairs = parts.groupBy("item_id", "neighbour_id").agg(F.sum("part").alias("similarity"))
+    nearest = Window.partitionBy("item_id").orderBy(F.desc("similarity"), "neighbour_id")
+    ranked = pairs.withColumn("rank", F.row_number().over(nearest)).where(F.col("rank") <= NEIGHBOURS)
+    return ranked.select("item_id", "neighbour_id", F.least("similarity", F.lit(1.0)).alias("similarity"), "rank")
+
+
+def _together(train: DataFrame, log: SchemaConfig) -> DataFrame:
+    """item_id, neighbour_id and npmi in (0, 1] of pairs that at least LEAST_SESSIONS sessions (or entities, in a log
+    without times) hold more often than chance would have it.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    key = SESSION if log.event_time is not None else ("entity_id",)
+    held = train.where(F.col("item_id").isNotNull()).select(F.xxhash64(*key).alias("unit"), "item_id").distinct()
+    drawn = Window.partitionBy("unit").orderBy(F.xxhash64("unit", "item_id"), "item_id")
+    held = held.withColumn("place", F.row_number().over(drawn)).where(F.col("place") <= MOST_ITEMS)
+    lists = held.groupBy("unit").agg(F.collect_list("item_id").alias("held"))
+    ones = lists.select(F.explode("held").alias("item_id"), "held")
+    pairs = ones.select("item_id", F.explode("held").alias("neighbour_id")).where("item_id <> neighbour_id")
+    both = pairs.groupBy("item_id", "neighbour_id").agg(F.count(F.lit(1)).alias("both"))
+    both = both.where(F.col("both") >= LEAST_SESSIONS)
+    count = ones.groupBy("item_id").agg(F.count(F.lit(1)).alias("num"))
+    other = count.select(F.col("item_id").alias("neighbour_id"), F.col("num").alias("other"))
+    total = lists.agg(F.count(F.lit(1)).alias("total"))
+    found = both.join(count, "item_id").join(other, "neighbour_id").crossJoin(F.broadcast(total))
+    information = F.log(F.col("both") * F.col("total") / (F.col("num") * F.col("other")))
+    most = -F.log(F.col("both") / F.col("total"))  # 0 where all sessions hold both
+    npmi = F.when(most > 0, information / most).otherwise(F.lit(0.0))
+    return found.select("item_id", "neighbour_id", npmi.alias("npmi")).where("npmi > 0")
+
+
+def _alike(items: DataFrame, popular: DataFrame, features: list[str]) -> DataFrame:
+    """item_id, neighbour_id and the share of equal attributes of items that have the first attribute in common; of its
+    values the MOST_ALIKE most frequent items are neighbours.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    known = items.where(F.col(features[0]).isNotNull()).select("item_id", *features)
+    first = Window.partitionBy(features[0]).orderBy(F.desc("count"), "item_id")
+    ranked = known.join(popular, "item_id").withColumn("place", F.row_number().over(first))
+    heads = ranked.where(F.col("place") <= MOST_ALIKE).select(
+        F.col("item_id").alias("neighbour_id"), *[F.col(name).alias(f"other_{name}") for name in features]
+    )
+    pairs = known.join(heads, F.col(features[0]) == F.col(f"other_{features[0]}")).where("item_id <> neighbour_id")
+    equal = F.lit(0)
+    for name in features:
+        equal = equal + F.coalesce((F.col(name) == F.col(f"other_{name}")).cast("int"), F.lit(0))
+    return pairs.select("item_id", "neighbour_id", (equal / F.lit(len(features))).alias("alike"))

@@ -1,0 +1,98 @@
+"""Numeric event features as operators see them: which ones, their ranges, and values that stay inside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from clickweave.config.log import SchemaConfig
+from clickweave.contracts.tables import feature_column
+from clickweave.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pyspark.sql import Column, DataFrame
+
+GROUP_ROWS = 10_000  # of one group of rows that are compared with each other, about
+LABEL_KINDS = ("categorical", "id")
+
+
+@dataclass(frozen=True)
+class Range:
+    """What is known of one feature in real/train.
+
+    Attributes:
+        whole: whether all values are whole.
+    """
+
+    low: float
+    high: float
+    whole: bool
+    mean: float
+    sd: float
+
+
+def numeric_features(log: SchemaConfig) -> tuple[str, ...]:
+    """The numeric event features that may change; those under a label threshold may not, since the label must stay."""
+    under_label = {threshold.column for threshold in log.thresholds.values()}
+    return tuple(
+        name
+        for name, spec in log.event_features.items()
+        if spec.kind == "numeric" and (spec.column or name) not in under_label
+    )
+
+
+def check_numeric(log: SchemaConfig, name: str, columns: Sequence[str] | None) -> None:
+    """Raises ConfigError where a column is not a numeric event feature that may change, or there is none."""
+    allowed = numeric_features(log)
+    for column in columns or ():
+        if column not in allowed:
+            raise ConfigError(f"augment operator {name}: {column!r} is not a numeric event feature without a label")
+    if not allowed:
+        raise ConfigError(f"augment operator {name} needs a numeric event feature; the recipe names none")
+
+
+def fit_ranges(train: DataFrame, features: Sequence[str]) -> dict[str, Range]:
+    """The range of each feature that has a value; one aggregate over train."""
+    from pyspark.sql import functions as F
+
+    aggregates = []
+    for name in features:
+        value = F.col(feature_column(name))
+        aggregates += [F.min(value).alias(f"low {name}"), F.max(value).alias(f"high {name}")]
+        aggregates += [F.avg(value).alias(f"mean {name}"), F.stddev_pop(value).alias(f"sd {name}")]
+        aggregates += [F.bool_and(value == F.floor(value)).alias(f"whole {name}")]
+    row = train.agg(*aggregates).collect()[0]
+    found = [name for name in features if row[f"low {name}"] is not None]
+    kinds = ("low", "high", "whole", "mean", "sd")
+    return {name: Range(**{kind: row[f"{kind} {name}"] for kind in kinds}) for name in found}
+
+
+def inside(value: Column, span: Range) -> Column:
+    """A value inside the range, whole where all are."""
+    from pyspark.sql import functions as F
+
+    value = F.round(value) if span.whole else value
+    return F.least(F.greatest(value, F.lit(span.low)), F.lit(span.high)).cast("double")
+
+
+def mixed_with(other: dict[str, Column], ranges: dict[str, Range], own_share: Column) -> dict[str, Column]:
+    """By canonical column: own_share * own value + the rest of the other's; where either is null the own value stays.
+
+    Args:
+        other: canonical column -> the other row's value.
+    """
+    from pyspark.sql import functions as F
+
+    found = {}
+    for name, span in ranges.items():
+        column = feature_column(name)
+        own = F.col(column)
+        value = inside(own * own_share + other[column] * (F.lit(1.0) - own_share), span)
+        found[column] = F.when(other[column].isNotNull() & own.isNotNull(), value).otherwise(own)
+    return found
+
+
+def categories(log: SchemaConfig) -> list[str]:
+    """Canonical columns that two rows must agree in to be mixed: categorical and id event features."""
+    return [feature_column(name) for name, spec in log.event_features.items() if spec.kind in LABEL_KINDS]

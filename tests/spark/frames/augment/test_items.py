@@ -1,0 +1,238 @@
+"""Operators on items: neighbours, popularity, positions, cold items and sparse users."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from augmented import rows_by, sources_of
+from mall import MALL
+from scipy.stats import ks_2samp
+
+from clickweave.config.log import SchemaConfig
+from clickweave.frames.augment.position_resample import Params, examined, fit
+from clickweave.frames.source_rows import with_source
+
+START = 1_700_000_000
+TASTES = SchemaConfig.model_validate(
+    {
+        "user": "u",
+        "item": "i",
+        "event_time": {"column": "t", "unit": "s"},
+        "labels": {"click": "c"},
+        "item_features": {"kind": "categorical", "brand": "categorical"},
+    }
+)
+TYPE = "u string, i string, t bigint, c int, kind string, brand string"
+EXAMINED = (0.9, 0.6, 0.4, 0.25, 0.15)  # chance that a position is looked at, from the first
+PAGES = SchemaConfig.model_validate({"user": "u", "item": "i", "position": "p", "labels": {"click": "c"}})
+
+
+def tastes(num_users=300, seed=0):
+    """Sessions of one kind of items each, items of a kind by Zipf's law, gaps log-normal."""
+    rng, rows = np.random.default_rng(seed), []
+    weights = 1 / np.arange(1, 16)
+    for user in range(num_users):
+        kind, time = user % 3, START + int(rng.integers(0, 86_400 * 20))
+        for item in rng.choice(15, 6, replace=False, p=weights / weights.sum()):
+            rows.append((f"u{user}", f"i{kind}-{item}", time, int(item % 2), f"k{kind}", f"b{item % 4}"))
+            time += 1 + int(rng.lognormal(3.5, 1))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def shop_of_tastes(spark, real_events_of):
+    from pyspark.sql import functions as F
+
+    frame = spark.createDataFrame(tastes(), TYPE)
+    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
+    return real_events_of(raw, TASTES).cache()
+
+
+@pytest.fixture(scope="module")
+def taste_table(shop_of_tastes):
+    return shop_of_tastes.toPandas()
+
+
+def kind_of(items):
+    return items.str.split("-").str[0]
+
+
+def gini(items):
+    ordered = np.sort(items.value_counts().to_numpy().astype(float))
+    return (2 * np.arange(1, len(ordered) + 1) - len(ordered) - 1) @ ordered / (len(ordered) * ordered.sum())
+
+
+def test_neighbours_are_visited_together_or_alike(shop_of_tastes):
+    found = sources_of(shop_of_tastes, TASTES).neighbours.toPandas()
+    assert not found.duplicated(["item_id", "neighbour_id"]).any()
+    assert (found["item_id"] != found["neighbour_id"]).all()
+    assert found["similarity"].between(0, 1, inclusive="right").all()
+    assert (kind_of(found["item_id"]) == kind_of(found["neighbour_id"])).all()
+    assert set(found["item_id"]) == {f"i{kind}-{item}" for kind in range(3) for item in range(15)}
+    ranked = found.sort_values(["item_id", "rank"])
+    assert (ranked.groupby("item_id")["similarity"].diff().dropna() <= 0).all()
+    assert ranked.groupby("item_id")["rank"].apply(lambda ranks: list(ranks) == list(range(1, len(ranks) + 1))).all()
+    brand = {f"i{kind}-{item}": item % 4 for kind in range(3) for item in range(15)}
+    same = found["item_id"].map(brand) == found["neighbour_id"].map(brand)
+    assert found["similarity"][same].mean() > found["similarity"][~same].mean() + 0.1
+
+
+def test_similarity_is_the_normalised_information_of_common_sessions(real_of):
+    log = SchemaConfig.model_validate({"user": "u", "item": "i"})
+    held = [("a", "x"), ("a", "y"), ("b", "x"), ("b", "y"), ("c", "x"), ("d", "z"), ("e", "z"), ("e", "y")]
+    found = sources_of(real_of(held * 2, "u string, i string", log), log).neighbours.toPandas()
+    pairs = found.set_index(["item_id", "neighbour_id"])["similarity"].to_dict()
+    expected = np.log(2 * 5 / (3 * 3)) / -np.log(2 / 5)
+    assert pairs == {("x", "y"): pytest.approx(expected), ("y", "x"): pytest.approx(expected)}
+
+
+def test_swapped_items_are_of_their_kind_and_popularity_stays(shop_of_tastes, taste_table):
+    made = rows_by("substitute", shop_of_tastes, TASTES, share=1, rate=1, tau=0, label_tau=0).toPandas()
+    rows = made.merge(taste_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    assert (rows["item_id"] != rows["item_id_real"]).mean() > 0.3
+    assert (kind_of(rows["item_id"]) == kind_of(rows["item_id_real"])).all()
+    real = taste_table[taste_table["row_id"].isin(made["parent_id"])]
+    assert abs(gini(made["item_id"]) - gini(real["item_id"])) < 0.02
+
+
+def test_a_click_goes_with_near_items_alone(shop_of_tastes, taste_table):
+    made = rows_by("substitute", shop_of_tastes, TASTES, share=1, rate=1, tau=0, label_tau=1).toPandas()
+    rows = made.merge(taste_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    changed = rows[rows["item_id"] != rows["item_id_real"]]
+    assert len(changed) > 50
+    assert set(changed["label"]) == {0}
+
+
+def test_an_item_with_nearly_all_events_is_swapped_like_any_other(real_of):
+    rows = [(f"u{n}", "hit" if n % 10 else "miss", START + n, 0, "k", f"b{n % 2}") for n in range(5_000)]
+    rows += [(f"u{n}", f"i{n % 4}", START + n + 5, 0, "k", "b0") for n in range(5_000)]
+    made = rows_by("substitute", real_of(rows, TYPE, TASTES), TASTES, share=0.5, rate=0.5)
+    assert made.count() > 100
+
+
+def test_inserted_items_stand_between_their_session_s_events(shop_of_tastes, taste_table):
+    made = rows_by("insert", shop_of_tastes, TASTES, share=1).toPandas()
+    made = made.sort_values(["session_id", "event_time", "row_id"])
+    real = taste_table.set_index("row_id")
+    new = made["item_id"] != real.loc[made["parent_id"], "item_id"].to_numpy()
+    gaps = taste_table.groupby("session_id").size().sub(1).sum()
+    assert new.sum() == pytest.approx(0.1 * gaps, abs=4 * (0.09 * gaps) ** 0.5)
+    assert new.groupby(made["session_id"]).any().all()
+    assert not new[made.groupby("session_id")["event_time"].transform("max") == made["event_time"]].any()
+    assert (kind_of(made["item_id"])[new] == kind_of(real.loc[made["parent_id"][new], "item_id"]).to_numpy()).all()
+    assert set(made["parent_id"]) == set(taste_table.merge(made, left_on="row_id", right_on="parent_id")["parent_id"])
+
+    def seconds(rows):
+        rows = rows.sort_values(["session_id", "event_time"])
+        return rows.groupby("session_id")["event_time"].diff().dropna().dt.total_seconds()
+
+    whole = pd.concat([made, taste_table[~taste_table["row_id"].isin(made["parent_id"])]])
+    assert ks_2samp(seconds(whole), seconds(taste_table)).statistic < 0.05
+
+
+def test_long_sessions_get_no_event(shop_of_tastes):
+    assert rows_by("insert", shop_of_tastes, TASTES, share=1, rate=1, max_len=6).isEmpty()
+    assert not rows_by("insert", shop_of_tastes, TASTES, share=1, rate=1, max_len=7).isEmpty()
+
+
+def test_mates_of_a_slate_are_its_unclicked_items(mall, mall_table):
+    made = rows_by("negatives", mall, MALL, ratio=5, source="slate").toPandas()
+    rows = made.merge(mall_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    shown = set(map(tuple, mall_table[mall_table["label"] == 0][["slate_id", "item_id"]].to_numpy()))
+    clicked = set(map(tuple, mall_table[mall_table["label"] == 1][["entity_id", "item_id"]].to_numpy()))
+    assert set(zip(rows["slate_id_real"], rows["item_id"], strict=True)) <= shown
+    assert not set(zip(rows["entity_id"], rows["item_id"], strict=True)) & clicked
+    assert not rows.duplicated(["parent_id", "item_id"]).any()
+    assert 1 < len(rows) / (mall_table["label"] == 1).sum() <= 2  # slates of three, one click each
+
+
+def test_weights_undo_the_draws_by_popularity(shop_of_tastes):
+    made = rows_by("negatives", shop_of_tastes, TASTES, ratio=10, alpha=1, weigh=True).toPandas()
+    shares = made.groupby("item_id")["weight"].sum() / made["weight"].sum()
+    counts = made["item_id"].value_counts(normalize=True)
+    assert shares.std() < 0.4 * counts.std()
+
+
+def pages(num=4_000, seed=0):
+    """Shows of a known position-based model: user, item, position, click."""
+    rng = np.random.default_rng(seed)
+    relevant = rng.uniform(0.2, 0.9, 30)
+    rows = []
+    for user in range(num):
+        for place, item in enumerate(rng.choice(30, 5, replace=False)):
+            click = int(rng.random() < EXAMINED[place] * relevant[item])
+            rows.append((f"u{user}", f"i{item}", place + 1, click))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def shown(spark, real_events_of):
+    from pyspark.sql import functions as F
+
+    frame = spark.createDataFrame(pages(), "u string, i string, p int, c int")
+    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
+    return real_events_of(raw, PAGES).cache()
+
+
+def test_examination_is_recovered_from_clicks(shown):
+    found = fit(sources_of(shown, PAGES), Params(), PAGES)
+    assert found.positions == (1, 2, 3, 4, 5)
+    assert found.theta == pytest.approx(np.array(EXAMINED) / EXAMINED[0], abs=0.05)
+    assert found.relevance == pytest.approx(0.55 * EXAMINED[0], abs=0.05)
+
+
+def test_relevant_items_at_the_top_do_not_pass_for_examination():
+    """Where the better items stand first, click rates alone are steeper than theta."""
+    rng = np.random.default_rng(0)
+    item, place = np.repeat(np.arange(40), 5), np.tile(np.arange(5), 40)
+    relevant = np.linspace(0.9, 0.2, 40)
+    shows = 1 + 4_000 * np.exp(-((item / 8 - place) ** 2)) // 1
+    clicks = rng.binomial(shows.astype(int), np.array(EXAMINED)[place] * relevant[item])
+    theta, _ = examined(item, place, shows, clicks)
+    rates = np.bincount(place, clicks) / np.bincount(place, shows)
+    errors = [np.abs(each / each[0] - np.array(EXAMINED) / EXAMINED[0]).max() for each in (theta, rates)]
+    assert errors[0] < 0.08 < errors[1]
+
+
+def test_clicks_by_position_keep_their_rates(shown):
+    real = shown.toPandas()
+    made = rows_by("position_resample", shown, PAGES, share=1).toPandas()
+    rates = [each.assign(c=each["label"] >= 1).groupby("position")["c"].mean() for each in (made, real)]
+    assert (rates[0] - rates[1]).abs().max() < 0.02
+    moved = made.merge(real, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    assert (moved["position"] != moved["position_real"]).mean() == pytest.approx(0.8, abs=0.02)
+    by_item = [each.groupby("item_id")["label"].mean() for each in (made, real)]
+    assert np.corrcoef(*by_item)[0, 1] > 0.9
+
+
+def test_cold_items_get_events_of_items_like_them(real_of):
+    rows = [(f"u{n}", f"i{n % 4}", START + n, 1, "k0", f"b{n % 2}") for n in range(80)]
+    rows += [("u1", "new", START + 9, 1, "k0", "b0"), ("u2", "odd", START + 9, 1, "k9", "b0")]
+    train = real_of(rows, TYPE, TASTES)
+    made = rows_by("cold_entity_rows", train, TASTES, c=5, k=1, cap=7, weight=0.4)
+    parents = {row["row_id"]: row["item_id"] for row in train.collect()}
+    found = made.collect()
+    assert {row["item_id"] for row in found} == {"new"}  # nothing is like `odd`
+    assert len(found) == 7
+    assert {parents[row["parent_id"]] for row in found} == {"i0"}  # of those with kind and brand in common the first
+    assert {row["weight"] for row in found} == {0.4}
+    whole = with_source(made, TASTES, train.schema["source"].dataType, attributes={}).collect()
+    assert {row["source"]["i"] for row in whole} == {"new"}
+
+
+def test_a_sparse_user_borrows_some_events_of_the_one_who_shares_most(real_of):
+    day = 86_400
+    rows = [("sparse", item, START + 3 * day, 1, "k", "b") for item in ("i1", "i2")]
+    rows += [("like", f"i{n}", START + n * 60, 1, "k", "b") for n in range(1, 13)]
+    rows += [("other", f"i{n}", START + n * 60, 1, "k", "b") for n in range(2, 14)]
+    rows += [("lone", "z", START, 1, "k", "b"), ("end", "i13", START + 5 * day, 1, "k", "b")]
+    made = rows_by("borrow_neighbour", real_of(rows, TYPE, TASTES), TASTES, max_events=9, r=0.5, weight=0.3).collect()
+    parents = {row["row_id"]: row for row in real_of(rows, TYPE, TASTES).collect()}
+    mine = [row for row in made if row["user_id"] == "sparse"]
+    assert {parents[row["parent_id"]]["user_id"] for row in mine} == {"like"}
+    assert len(mine) == 6  # half of twelve
+    assert len({row["session_id"] for row in mine}) == 1
+    assert {row["weight"] for row in made} == {0.3}
+    for row in mine:
+        moved = row["event_time"] - parents[row["parent_id"]]["event_time"]
+        assert moved.total_seconds() == 3 * day
+    assert {row["user_id"] for row in made} == {"sparse", "end"}

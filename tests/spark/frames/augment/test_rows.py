@@ -1,0 +1,177 @@
+"""Operators on rows: vectors keep their length, numbers their range and company, queries their script."""
+
+import math
+
+import numpy as np
+import pytest
+from augmented import rows_by
+from mall import MALL
+
+from clickweave.config.log import SchemaConfig
+from clickweave.errors import ConfigError
+from clickweave.frames.augment.registry import operator
+
+QUERIES = SchemaConfig.model_validate({"user": "u", "item": "i", "query": "q", "labels": {"click": "c"}})
+
+
+def both(mall, mall_table, name, **params):
+    """Copies beside their parents, whose columns end in _real."""
+    made = rows_by(name, mall, MALL, **params).toPandas()
+    return made.merge(mall_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+
+
+@pytest.mark.parametrize("per", ["run", "session"])
+def test_rotated_vectors_keep_their_length_and_turn_by_no_more_than_the_angle(mall, mall_table, per):
+    rows = both(mall, mall_table, "rotate", share=1, angle=0.4, per=per)
+    assert len(rows) == mall_table["feature_taste"].notna().sum()
+    new, old = (np.array(rows[name].tolist()) for name in ("feature_taste", "feature_taste_real"))
+    norms = np.linalg.norm(new, axis=1), np.linalg.norm(old, axis=1)
+    assert norms[0] == pytest.approx(norms[1], rel=1e-12)
+    angles = np.arccos(np.clip((new * old).sum(1) / norms[0] / norms[1], -1, 1))
+    assert angles.max() <= 0.4 + 1e-9
+    assert angles.max() > 0.1
+    distances = [np.linalg.norm(each[:, None] - each[None], axis=2) for each in (new, old)]
+    assert np.allclose(*distances) == (per == "run")
+
+
+def test_dropped_features_are_a_share_of_those_that_were_there(mall, mall_table):
+    rows = both(mall, mall_table, "feature_dropout", share=1, rate=0.3, columns=["price", "device"])
+    known = sum(mall_table[name].notna().sum() for name in ("feature_price", "feature_device"))
+    gone = sum((rows[name].isna() & rows[f"{name}_real"].notna()).sum() for name in ("feature_price", "feature_device"))
+    assert gone == pytest.approx(0.3 * known, abs=4 * (known * 0.21) ** 0.5)
+    assert rows["feature_stock"].equals(rows["feature_stock_real"])
+    kept = rows["feature_price"].notna()
+    assert (rows["feature_price"] == rows["feature_price_real"])[kept].all()
+
+
+def test_mixed_numbers_are_means_of_two_rows_of_one_label_and_device(mall, mall_table):
+    rows = both(mall, mall_table, "mixup", share=1, alpha=0.5)
+    assert len(rows) == len(mall_table)
+    changed = rows[(rows["feature_price"] != rows["feature_price_real"]) & rows["feature_price"].notna()]
+    assert len(changed) > len(rows) / 2
+    for row in changed.head(40).itertuples():
+        group = mall_table[(mall_table["label"] == row.label) & (mall_table["feature_device"] == row.feature_device)]
+        partner = 2 * row.feature_price - row.feature_price_real
+        assert np.abs(group["feature_price"] - partner).min() < 1e-9
+    assert (rows["feature_stock"].dropna() % 1 == 0).all()
+    assert (rows["feature_stock"].isna() == rows["feature_stock_real"].isna()).all()
+
+
+def test_new_rows_of_the_rarer_label_lie_between_a_row_and_one_like_it(mall, mall_table):
+    rows = both(mall, mall_table, "smote", ratio=2, k=3)
+    rare = mall_table[mall_table["label"] == 1]
+    assert set(rows["label"]) == {1}
+    assert len(rows) == pytest.approx(2 * len(rare), abs=6)
+    for name in ("feature_price", "feature_stock"):
+        assert rows[name].dropna().between(rare[name].min(), rare[name].max()).all()
+    assert (rows["feature_device"] == rows["feature_device_real"]).all()
+    assert (rows["feature_price"] != rows["feature_price_real"]).mean() > 0.5
+    apart = (rows["feature_price"] - rows["feature_price_real"]).abs().mean()
+    assert apart < 0.6 * (rare["feature_price"].max() - rare["feature_price"].min()) / 3  # unrelated rows: 1/3 of it
+
+
+@pytest.fixture
+def queries(real_of):
+    """texts -> real rows, each with a user and an item of its own."""
+    return lambda texts: real_of(
+        [(f"u{n}", f"i{n}", text, 1) for n, text in enumerate(texts)], "u string, i string, q string, c int", QUERIES
+    )
+
+
+def edits(one, other):
+    """Levenshtein distance with swaps of neighbours (Damerau 1964) of two texts."""
+    rows = [list(range(len(other) + 1))]
+    for i, a in enumerate(one, 1):
+        row = [i]
+        for j, b in enumerate(other, 1):
+            best = min(rows[-1][j] + 1, row[-1] + 1, rows[-1][j - 1] + (a != b))
+            if i > 1 and j > 1 and a == other[j - 2] and one[i - 2] == b:
+                best = min(best, rows[-2][j - 2] + 1)
+            row.append(best)
+        rows.append(row)
+    return rows[-1][-1]
+
+
+def test_letters_of_any_script_are_edited_within_bounds(queries):
+    texts = ["running shoes for men", "红色运动鞋男士", "кроссовки", "café crème brûlée", "🎁🎄🎅🎁 gift", "ab", "电影"]
+    train = queries([f"{text}{'' if n == 0 else n}" for n in range(12) for text in texts])
+    made = rows_by("query_edit", train, QUERIES, share=1, rate=0.3, max_edits=2,
+                   kinds=["swap_letters", "drop_letter", "double_letter"])  # fmt: skip
+    real = {row["row_id"]: row["query"] for row in train.collect()}
+    rows = made.select("parent_id", "query").collect()
+    assert len(rows) > 50
+    for row in rows:
+        before, after = real[row["parent_id"]], row["query"]
+        assert 1 <= edits(before, after) <= 4  # two edits, each of at most two steps where letters repeat
+        assert set(after) <= set(before)
+        after.encode("utf-8")
+    assert not {"ab", "电影"} & {real[row["parent_id"]] for row in rows}  # too short
+
+
+def test_words_are_dropped_or_swapped_whole(queries):
+    train = queries([f"red shoes size {n}" for n in range(30)] + ["shoes"])
+    made = rows_by("query_edit", train, QUERIES, share=1, kinds=["drop_word", "swap_words"])
+    real = {row["row_id"]: row["query"].split() for row in train.collect()}
+    rows = [(real[row["parent_id"]], row["query"].split()) for row in made.collect()]
+    assert len(rows) == 30
+    lost = {len(before) - len(after) for before, after in rows}
+    assert lost == {0, 1}
+    assert all(set(after) <= set(before) and after != before for before, after in rows)
+
+
+def test_another_query_led_to_the_same_item(real_of):
+    texts = {"i1": ["red shoes", "crimson sneakers"], "i2": ["phone", "mobile"], "i3": ["alone"]}
+    rows = [(f"u{n}{q}", item, q, 1) for n in range(4) for item, group in texts.items() for q in group]
+    rows += [("v", "i3", "never clicked", 0)]
+    train = real_of(rows, "u string, i string, q string, c int", QUERIES)
+    made = rows_by("query_edit", train, QUERIES, share=1, kinds=["coclick"]).collect()
+    assert len(made) == 17
+    for row in made:
+        assert row["query"] in texts[row["item_id"]]
+    swapped = {(row["item_id"], row["query"]) for row in made}
+    assert swapped == {
+        ("i1", "red shoes"),
+        ("i1", "crimson sneakers"),
+        ("i2", "phone"),
+        ("i2", "mobile"),
+        ("i3", "alone"),
+    }
+
+
+def test_days_of_users_come_again_whole_and_about_as_often_as_asked(mall, mall_table):
+    made = rows_by("bootstrap", mall, MALL, share=1.5).toPandas()
+    real = mall_table.assign(day=mall_table["event_time"].dt.floor("D"))
+    days = real.groupby(["entity_id", "day"]).size()
+    made = made.merge(real[["row_id", "day"]], left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    times = made.groupby(["entity_id", "day", "parent_id"]).size()
+    by_day = times.groupby(level=[0, 1]).agg(["min", "max", "size"])
+    assert (by_day["min"] == by_day["max"]).all()
+    assert by_day["size"].equals(days.loc[by_day.index])
+    assert by_day["max"].sum() == pytest.approx(1.5 * len(days), abs=4 * (1.5 * len(days)) ** 0.5)
+    assert len(by_day) == pytest.approx(len(days) * (1 - math.exp(-1.5)), abs=4 * (len(days) * 0.2) ** 0.5)
+
+
+REFUSED = [
+    ("rotate", {}, {"item": "i"}, "rotate needs a vector event feature"),
+    ("rotate", {"columns": ["x"]}, {"item": "i", "features": {"x": "numeric"}}, "'x' is not a vector event feature"),
+    ("feature_dropout", {}, {"item": "i"}, "feature_dropout needs an event feature"),
+    ("mixup", {}, {"item": "i", "features": {"x": "vector"}}, "mixup needs a numeric event feature"),
+    ("smote", {}, {"item": "i", "features": {"x": "numeric"}}, "smote needs schema.labels"),
+    ("query_edit", {}, {"item": "i"}, "query_edit needs schema.query"),
+    ("bootstrap", {}, {"user": "u", "item": "i"}, "bootstrap needs sessions"),
+    ("mask", {}, {"user": "u", "query": "q", "event_time": {"column": "t"}}, "mask needs schema.item"),
+    ("time_warp", {}, {"item": "i", "event_time": {"column": "t"}}, "time_warp needs sessions"),
+    ("insert", {}, {"user": "u", "query": "q", "event_time": {"column": "t"}}, "insert needs schema.item"),
+    ("negatives", {"source": "slate"}, {"item": "i"}, "negatives with source: slate needs schema.slate"),
+    ("position_resample", {}, {"item": "i", "labels": {"c": "c"}}, "position_resample needs schema.position"),
+    ("cold_entity_rows", {}, {"item": "i", "item_features": {"x": "numeric"}}, "a categorical or id feature"),
+    ("borrow_neighbour", {}, {"item": "i", "event_time": {"column": "t"}}, "borrow_neighbour needs schema.user"),
+]
+
+
+@pytest.mark.parametrize(("name", "params", "schema", "said"), REFUSED, ids=[row[0] for row in REFUSED])
+def test_what_the_log_lacks_is_named(name, params, schema, said):
+    log = SchemaConfig.model_validate(schema)
+    with pytest.raises(ConfigError, match=f"^augment operator {name}") as caught:
+        operator(name).Params(**params).check(log)
+    assert said in str(caught.value)
