@@ -93,7 +93,7 @@ REFUSED = [
     ("schema.features", {"a.b": "numeric"}, "feature name 'a.b'"),
     ("schema.features", {"Price": "numeric", "price": "numeric"}, "'Price' and 'price' differ in case alone"),
     ("schema.features", {"p": {"kind": "numeric", "min": 3, "max": 2}}, "min 3 is above max 2"),
-    ("augment.operators", [{"name": "corp"}], "'corp' is unknown; there are scale, crop, negatives"),
+    ("augment.operators", [{"name": "corp"}], "'corp' is unknown; there are scale, rotate, "),
     ("augment.operators", ["crop"], "augment.operators[0]: must be a mapping with a name"),
     ("augment.operators", {"name": "crop"}, "augment.operators: must be a list"),
     ("augment.operators", [[{"name": "scale"}, "crop"]], "augment.operators[0][1]: must be a mapping with a name"),

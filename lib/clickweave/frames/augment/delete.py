@@ -44,10 +44,10 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from clickweave.frames.augment.copies import SESSION, chosen_sessions, session_copies
+    from clickweave.frames.augment.copies import SESSION, chosen_sessions, in_sessions, session_copies
     from clickweave.frames.draws import unit_draw
 
-    chosen = chosen_sessions(sources.train, params.share, "delete", seed)
+    chosen = in_sessions(chosen_sessions(sources.train, params.share, "delete", seed)).where("_n >= 2")
     drawn = chosen.withColumn("_drawn", unit_draw("row_id", salt="delete event", seed=seed) < params.rate)
     before = Window.partitionBy(*SESSION, "item_id").orderBy("event_time", "row_id")
     weakest = F.min(F.when(F.col("_drawn"), F.col("label"))).over(before)  # of the events left out so far

@@ -26,7 +26,7 @@ class Params(Section):
 
     name: Literal["insert"] = "insert"
     share: float = Field(0.2, ge=0, le=1, description="share of short sessions that get a longer copy")
-    rate: float = Field(0.1, ge=0, le=1, description="chance of each gap to get an event")
+    rate: float = Field(0.1, ge=0, le=1, description="share of gaps that get an event, long ones more often")
     max_len: int = Field(20, ge=2, description="only sessions with fewer events")
 
     def check(self, log: SchemaConfig) -> None:
@@ -44,8 +44,9 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     """Copies of a seeded share of sessions with fewer than max_len events that hold at least one event more.
 
     A new event follows one with a label of at most 1 and copies all of it but the item, which is a neighbour of its
-    item, nearer ones more often; it has no slate, position or propensity. Its time is drawn evenly between its
-    neighbours, in whole units of the log. One shuffle by session, one join by item, one by session.
+    item, nearer ones more often; it has no slate, position or propensity. A gap gets one with a chance in proportion to
+    its length, so that gaps keep their law, at an even time in it, in whole units of the log. One shuffle by session,
+    one join by item, one by session. Where no side is small enough to be broadcast, 8 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -54,17 +55,21 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from clickweave.frames.draws import unit_draw
 
     assert sources.neighbours is not None
-    order = Window.partitionBy(*SESSION).orderBy("event_time", "row_id")
+    sessions = Window.partitionBy(*SESSION)
+    order = sessions.orderBy("event_time", "row_id")
     rows = in_sessions(chosen_sessions(sources.train, params.share, "insert", seed))
-    rows = rows.withColumn("_next", F.lead(F.unix_micros("event_time")).over(order)).where(F.col("_n") < params.max_len)
-    drawn = unit_draw("row_id", salt="insert gap", seed=seed) < params.rate
+    time_us, step_us = F.unix_micros("event_time"), time_step_us(log)
+    ends = {"_first": F.min(time_us).over(sessions), "_last": F.max(time_us).over(sessions)}
+    rows = rows.withColumns(ends | {"_next": F.lead(time_us).over(order)}).where(F.col("_n") < params.max_len)
+    mean_us = F.try_divide(F.col("_last") - F.col("_first"), F.col("_n") - 1)
+    longer = F.coalesce(F.try_divide(F.col("_next") - time_us, mean_us), F.lit(1.0))
+    drawn = unit_draw("row_id", salt="insert gap", seed=seed) < longer * params.rate
     gaps = rows.where(drawn & F.col("_next").isNotNull() & (F.col("label") <= 1))
     near = F.array_sort(F.collect_list(F.struct("rank", F.col("neighbour_id").alias("item_id"))))
     lists = sources.neighbours.groupBy("item_id").agg(near.alias("_near"))
     place = 1 + F.floor(F.pow(unit_draw("row_id", salt="insert item", seed=seed), F.lit(2)) * F.size("_near")).cast(
         "int"
     )
-    time_us, step_us = F.unix_micros("event_time"), time_step_us(log)
     steps = F.floor((F.col("_next") - time_us) / step_us * unit_draw("row_id", salt="insert time", seed=seed))
     lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("slate_id", "position", "propensity")}
     new = gaps.join(lists, "item_id").withColumn("_item", F.element_at("_near", place).getField("item_id"))
@@ -73,9 +78,6 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     )
     kept = rows.join(new.select(*SESSION).distinct(), list(SESSION), "left_semi")
     columns = [*sources.train.columns, "_new"]
-    both = (
-        kept.withColumn("_new", F.lit(0))
-        .select(*columns)
-        .unionByName(new.withColumn("_new", F.lit(1)).select(*columns))
-    )
+    both = kept.withColumn("_new", F.lit(0)).select(*columns)
+    both = both.unionByName(new.withColumn("_new", F.lit(1)).select(*columns))
     return session_copies(both, log, f"insert {seed}", row_key=("_new",)).select(*sources.train.columns)

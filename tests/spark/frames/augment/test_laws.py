@@ -53,7 +53,7 @@ CASES = {
     "negatives": Case({"ratio": 0}, {"ratio": 2}, (*SESSION, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
     "position_resample": Case({"share": 0}, {"share": 1}, (*SESSION, "item_id", *TIME, "query", *NUMBERS, *VECTOR)),
     "cold_entity_rows": Case({"cap": 0}, {"c": 9}, (*SESSION, "label", *TIME, "query", *NUMBERS, *VECTOR)),
-    "borrow_neighbour": Case({"max_events": 0}, {"floor": 18}, ("item_id", "label", "query", *NUMBERS, *VECTOR)),
+    "borrow_neighbour": Case({"max_events": 0}, {"floor": 12}, ("item_id", "label", "query", *NUMBERS, *VECTOR)),
     "fractal_scale": Case({"factor": 0}, {"factor": 3}, ("label", *TIME, *CONTEXT, *NUMBERS, *VECTOR), alone=True),
 }
 

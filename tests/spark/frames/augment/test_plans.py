@@ -1,0 +1,48 @@
+"""What an operator's plan costs: exchanges between tasks, where nothing is broadcast."""
+
+import pytest
+from augmented import sources_of
+from mall import MALL
+
+from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.registry import OPERATORS, operator
+
+MOST_EXCHANGES = {
+    **dict.fromkeys(("scale", "rotate", "feature_dropout", "bootstrap", "fractal_scale"), 0),
+    **dict.fromkeys(("mixup", "smote", "crop", "mask", "reorder", "delete"), 1),
+    **dict.fromkeys(("time_warp", "day_shift", "prefix_windows"), 1),
+    "position_resample": 2,
+    "query_edit": 3,
+    "insert": 8,
+    "negatives": 8,
+    "cold_entity_rows": 11,
+    "borrow_neighbour": 13,
+    "substitute": 15,
+}
+
+
+@pytest.fixture(scope="module")
+def on_disk(spark, mall, tmp_path_factory):
+    """The mall and its side tables as the stage reads them: files, nothing cached."""
+    folder, sources = tmp_path_factory.mktemp("plans"), sources_of(mall, MALL)
+    for name, table in vars(sources).items():
+        table.write.parquet(str(folder / name))
+    return Sources(**{name: spark.read.parquet(str(folder / name)) for name in vars(sources)})
+
+
+@pytest.fixture(scope="module")
+def no_broadcast(spark):
+    spark.conf.set("spark.sql.autoBroadcastJoinThreshold", -1)
+    yield
+    spark.conf.unset("spark.sql.autoBroadcastJoinThreshold")
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_no_more_exchanges_than_the_docstring_says(on_disk, no_broadcast, name):
+    chosen = operator(name)
+    params = chosen.Params()
+    made = chosen.apply(on_disk, chosen.fit(on_disk, params, MALL), params, MALL, 0)
+    plan = made._jdf.queryExecution().executedPlan().toString()
+    assert "FileScan" in plan
+    assert "Python" not in plan  # no row leaves the JVM
+    assert plan.count("Exchange ") <= MOST_EXCHANGES[name]
