@@ -34,7 +34,8 @@ def run(run: StageRun) -> StageResult:
     table = run.write("augmented", augmented)
     # a label of 0 that the log's own columns cannot say; export then adds the column
     metrics = {"adds_label": not isinstance(log.labels, LabelColumns) and not table.where("label = 0").isEmpty()}
-    per_op = {row["op"]: row["count"] for row in table.groupBy("op").count().collect()}
+    per_op = dict.fromkeys(map(_name, run.recipe.augment.operators), 0)
+    per_op |= {row["op"]: row["count"] for row in table.groupBy("op").count().collect()}
     return StageResult(
         {"in": run.rows_of_part(TRAIN), "added": run.outputs["augmented"].rows} | per_op, fitted, metrics
     )

@@ -75,10 +75,12 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     rows = rows.withColumns({"_letters": letters, "_words": words})
     rows = rows.withColumn("_kind", _kind(params, seed)).where(F.col("_kind").isNotNull())
     edits = F.least(F.ceil(F.size("_letters") * F.lit(params.rate)), F.lit(params.max_edits)).cast("int")
-    letters = F.col("_letters")
-    for number in range(params.max_edits):
-        one = _edited(letters, F.col("_kind"), unit_draw("row_id", salt=f"query_edit at {number}", seed=seed))
-        letters = F.when(F.lit(number) < edits, one).otherwise(letters)
+    numbers = F.slice(F.sequence(F.lit(0), edits), F.lit(2), edits)
+
+    def once_more(letters: Column, number: Column) -> Column:
+        return _edited(letters, F.col("_kind"), unit_draw(F.col("row_id"), number, salt="query_edit letter", seed=seed))
+
+    letters = F.aggregate(numbers, F.col("_letters"), once_more)
     words = _edited(F.col("_words"), F.col("_kind"), unit_draw("row_id", salt="query_edit word", seed=seed))
     place = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size("_others")).cast("int") + 1
     text = (
