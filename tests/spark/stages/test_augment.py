@@ -5,12 +5,24 @@ import pytest
 from mall import MALL, MALL_TYPE, mall_rows
 
 from clickweave.config.load import check_recipe
-from clickweave.frames.augment.registry import OPERATORS
+from clickweave.frames.augment.registry import OPERATORS, operator
 from clickweave.jobkit.cli import VARIANTS
 from clickweave.stages import augment, ingest
 
 CHAIN = [{"name": "crop", "share": 1, "keep_share": 0.6}, {"name": "scale", "share": 1}]
-WHOLE = {"negatives": {"ratio": 1}, "fractal_scale": {"factor": 2, "users": 2, "items": 1}}
+WHOLE = {
+    "fractal_scale": {"factor": 2, "users": 2, "items": 1},
+    "borrow_neighbour": {"floor": 12},
+    "cold_entity_rows": {"c": 9},
+    "substitute": {"share": 1, "rate": 1, "label_tau": 0},
+    "insert": {"share": 1, "rate": 0.5},
+}
+
+
+def entry(name):
+    """An operator that makes some rows of the mall."""
+    share = {"share": 1} if "share" in operator(name).Params.model_fields else {}
+    return {"name": name, **share, **WHOLE.get(name, {})}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +36,7 @@ def augmented(stages_in, tmp_path_factory):
         "source": {"events": str(folder / "events.parquet")},
         "schema": MALL.model_dump(exclude_defaults=True),
         "split": {"holdout_share": 0, "reference_share": 0},
-        "augment": {"operators": [*[{"name": name, **WHOLE.get(name, {})} for name in OPERATORS], CHAIN]},
+        "augment": {"operators": [*map(entry, OPERATORS), CHAIN]},
     }
     recipe = check_recipe(raw, VARIANTS)
     stage = stages_in(folder)

@@ -65,12 +65,11 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     rows = sources.train.where(F.col("query").isNotNull())
     rows = rows.where(unit_draw("row_id", salt="query_edit", seed=seed) < params.share)
     none = F.array().cast("array<string>")
-    rows = rows.withColumn("_others", none)
     if "coclick" in params.kinds and log.item is not None:
-        rows = rows.drop("_others").join(_coclicked(sources.train), "item_id", "left")
-        rows = rows.withColumn(
-            "_others", F.array_remove(F.coalesce("_others", F.array().cast("array<string>")), F.col("query"))
-        )
+        rows = rows.join(_coclicked(sources.train), "item_id", "left")
+    else:
+        rows = rows.withColumn("_others", none)
+    rows = rows.withColumn("_others", F.array_remove(F.coalesce("_others", none), F.col("query")))
     letters, words = F.split("query", ""), F.split(F.trim("query"), r"\s+")
     rows = rows.withColumns({"_letters": letters, "_words": words})
     rows = rows.withColumn("_kind", _kind(params, seed)).where(F.col("_kind").isNotNull())
@@ -88,9 +87,8 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
         .when(F.col("_kind").isin(*WORDS), F.array_join(words, " "))
         .otherwise(F.array_join(letters, ""))
     )
-    made = (
-        rows.withColumn("_text", text).where("trim(_text) <> '' and _text <> query").withColumn("query", F.col("_text"))
-    )
+    made = rows.withColumn("_text", text).where("trim(_text) <> '' and _text <> query")
+    made = made.withColumn("query", F.col("_text"))
     return row_copies(made, f"query_edit {seed}").select(*sources.train.columns)
 
 

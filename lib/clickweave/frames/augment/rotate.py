@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
-ROUNDS = 3  # each in other planes, so that a coordinate mixes with up to seven others
+ROUNDS = 2  # each in other planes, so that a coordinate mixes with up to three others; a round costs a sixth of a copy
 
 
 class Params(Section):
