@@ -37,10 +37,6 @@ class IdSpace:
                 return (F.pmod(mixed, F.lit(INT_FROM)) + F.lit(INT_FROM)).cast("string")
         return F.concat(F.lit(TEXT_PREFIX), F.lpad(F.lower(F.hex(hashed)), 16, "0"))
 
-    def mask_id(self) -> str:
-        """The text id that stands for no item at all: one of the space, the same in every run."""
-        return {"long": str(LONG_FROM), "integer": str(INT_FROM)}.get(self.kind, f"{TEXT_PREFIX}mask")
-
     def reached_by(self, ids: Column) -> Column:
         """Whether a real id (text) lies inside the space."""
         match self.kind:

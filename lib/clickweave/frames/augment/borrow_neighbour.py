@@ -56,7 +56,7 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from clickweave.frames.augment.copies import session_copies
+    from clickweave.frames.augment.copies import off_slates, session_copies
     from clickweave.frames.draws import unit_draw
 
     day = F.floor(F.unix_micros("event_time") / F.lit(DAY_US))
@@ -72,7 +72,7 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     moved_us = F.unix_micros("event_time") + F.col("_move") * F.lit(DAY_US)
     taken = taken.withColumn("_time", moved_us.cast("bigint"))
     taken = taken.where(F.col("_time").between(fitted.first_us, fitted.last_us))
-    lost = {name: F.lit(None).cast(taken.schema[name].dataType) for name in ("slate_id", "propensity")}
+    lost = {name: F.lit(None).cast(taken.schema[name].dataType) for name in ("propensity",)}
     whose = {
         "user_id": F.col("_borrower"),
         "entity_id": F.col("_borrower"),
@@ -81,7 +81,8 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     made = taken.withColumns(
         lost | whose | {"event_time": F.timestamp_micros("_time"), "weight": F.col("weight") * F.lit(params.weight)}
     )
-    return session_copies(made, log, f"borrow_neighbour {seed}", row_key=("_borrower",)).select(*sources.train.columns)
+    copies = session_copies(made, log, f"borrow_neighbour {seed}", row_key=("_borrower",))
+    return off_slates(copies, log, F.lit(True)).select(*sources.train.columns)
 
 
 def _pairs(train: DataFrame, known: DataFrame, params: Params, seed: int) -> DataFrame:

@@ -76,4 +76,4 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     taken = pairs.withColumn("_rank", F.row_number().over(drawn)).where(F.col("_rank") <= params.cap)
     lost = {name: F.lit(None).cast(taken.schema[name].dataType) for name in ("position", "propensity")}
     made = taken.withColumns(lost | {"item_id": F.col("_cold"), "weight": F.col("weight") * F.lit(params.weight)})
-    return row_copies(made, f"cold_entity_rows {seed}", "_cold").select(*sources.train.columns)
+    return row_copies(made, log, f"cold_entity_rows {seed}", "_cold").select(*sources.train.columns)

@@ -69,11 +69,18 @@ def copied(rows: DataFrame, salt: str, *key: str) -> DataFrame:
     return rows.withColumns({"parent_id": parent, "row_id": row_key("row_id", *key, salt=salt)})
 
 
-def row_copies(rows: DataFrame, salt: str, *key: str) -> DataFrame:
+def row_copies(rows: DataFrame, log: SchemaConfig, salt: str, *key: str) -> DataFrame:
     """`copied` for single rows: on no slate, since an item stands once on one. Narrow."""
     from pyspark.sql import functions as F
 
-    return copied(rows, salt, *key).withColumn("slate_id", F.lit(None).cast("string"))
+    return off_slates(copied(rows, salt, *key), log, F.lit(True))
+
+
+def off_slates(rows: DataFrame, log: SchemaConfig, which: Column) -> DataFrame:
+    """Some rows on no slate; where the log's slates are its sessions or users, all stay. Narrow."""
+    from pyspark.sql import functions as F
+
+    return rows.withColumn("slate_id", F.when(~which, F.col("slate_id"))) if log.has_slates else rows
 
 
 def session_copies(

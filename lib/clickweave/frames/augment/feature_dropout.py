@@ -68,7 +68,5 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     some = F.lit(False)
     for each in gone.values():
         some = some | each
-    return row_copies(
-        chosen.where(some).withColumns({name: F.when(~each, F.col(name)) for name, each in gone.items()}),
-        f"feature_dropout {seed}",
-    )
+    dropped = chosen.where(some).withColumns({name: F.when(~each, F.col(name)) for name, each in gone.items()})
+    return row_copies(dropped, log, f"feature_dropout {seed}")

@@ -51,7 +51,14 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from clickweave.frames.augment.copies import SESSION, chosen_sessions, in_sessions, session_copies, time_step_us
+    from clickweave.frames.augment.copies import (
+        SESSION,
+        chosen_sessions,
+        in_sessions,
+        off_slates,
+        session_copies,
+        time_step_us,
+    )
     from clickweave.frames.draws import unit_draw
 
     assert sources.neighbours is not None
@@ -71,7 +78,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
         "int"
     )
     steps = F.floor((F.col("_next") - time_us) / step_us * unit_draw("row_id", salt="insert time", seed=seed))
-    lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("slate_id", "position", "propensity")}
+    lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("position", "propensity")}
     new = gaps.join(lists, "item_id").withColumn("_item", F.element_at("_near", place).getField("item_id"))
     new = new.withColumns(
         lost | {"item_id": F.col("_item"), "event_time": F.timestamp_micros(time_us + steps.cast("bigint") * step_us)}
@@ -80,4 +87,5 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     columns = [*sources.train.columns, "_new"]
     both = kept.withColumn("_new", F.lit(0)).select(*columns)
     both = both.unionByName(new.withColumn("_new", F.lit(1)).select(*columns))
-    return session_copies(both, log, f"insert {seed}", row_key=("_new",)).select(*sources.train.columns)
+    copies = session_copies(both, log, f"insert {seed}", row_key=("_new",))
+    return off_slates(copies, log, F.col("_new") == 1).select(*sources.train.columns)

@@ -1,6 +1,6 @@
-"""mask: some items of a session are replaced by a mask id, which is no item; times and labels stay.
+"""mask: items of a session that a model must guess. Each is replaced by one code that no real item has.
 
-The masked sequences of BERT4Rec (Sun et al. 2019, section 3.6) and the item mask of CL4SRec (Xie et al. 2022).
+Item masking after BERT4Rec (Sun et al. 2019) and CL4SRec (Xie et al. 2022, section 3.2.2). Times and labels stay.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from pydantic import Field
 
 from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
-from clickweave.errors import ConfigError
+from clickweave.errors import ConfigError, ContractError
 from clickweave.frames.augment.copies import Sources, check_sessions
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
-CHANGES_ITEM = True  # whether item attributes must be joined anew: a mask has none
+CHANGES_ITEM = True  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 
 
@@ -26,7 +26,7 @@ class Params(Section):
 
     name: Literal["mask"] = "mask"
     share: float = Field(0.2, ge=0, le=1, description="share of sessions that get a masked copy")
-    rate: float = Field(0.2, ge=0, le=1, description="share of the copy's events whose item is masked; never the last")
+    rate: float = Field(0.2, ge=0, le=1, description="share of a session's items that are masked, never the last one")
 
     def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where the log has no sessions or no items."""
@@ -35,33 +35,54 @@ class Params(Section):
             raise ConfigError("augment operator mask needs schema.item")
 
 
+def mask_code(train: DataFrame, log: SchemaConfig) -> str:
+    """The masked item as text: the first id of the raw item column's space for new ids (law 5).
+
+    Raises:
+        ContractError: the raw column's type leaves no room for new ids.
+    """
+    from pyspark.sql import functions as F
+
+    from clickweave.frames.align.keys import INT_FROM, LONG_FROM, TEXT_PREFIX, id_space
+
+    assert log.item is not None
+    raw_type = train.select(F.col("source").getField(log.item)).schema[0].dataType
+    codes = {"text": f"{TEXT_PREFIX}mask", "long": str(LONG_FROM), "integer": str(INT_FROM)}
+    return codes[id_space(raw_type).kind]
+
+
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
-    """Nothing to fit."""
+    """Nothing to fit; looks through train for the mask's code.
+
+    Raises:
+        ContractError: a real item has the mask's code.
+    """
+    code = mask_code(sources.train, log)
+    if not sources.train.where(sources.train["item_id"] == code).isEmpty():
+        raise ContractError(
+            f"augment operator mask: a real item is called {code!r}, as masks are; rename it in the log"
+        )
 
 
 def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """Copies of a seeded share of sessions in which at least one event is masked.
+    """Copies of a seeded share of sessions in which at least one item, never the last event's, is masked.
 
-    A masked event stands on no slate, where its item would stand twice. One shuffle by session.
+    Masked events are on no slate, since an item stands once on one; their item attributes are null, since the
+    catalogue does not know the mask. One shuffle by session; a session of a million events is sorted by one task,
+    on disk where memory ends.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from clickweave.frames.align.keys import id_space
-    from clickweave.frames.augment.copies import SESSION, chosen_sessions, in_sessions, session_copies
+    from clickweave.frames.augment.copies import SESSION, chosen_sessions, off_slates, session_copies
     from clickweave.frames.draws import unit_draw
 
-    assert log.item is not None
-    numbered = in_sessions(chosen_sessions(sources.train, params.share, "mask", seed))
-    drawn = unit_draw("row_id", salt="mask event", seed=seed) < params.rate
-    masked = drawn & (F.col("_place") < F.col("_n") - 1) & F.col("item_id").isNotNull()
-    marked = numbered.withColumn("_masked", masked)
-    changed = marked.withColumn("_any", F.max("_masked").over(Window.partitionBy(*SESSION))).where("_any")
-    raw_type = sources.train.select(F.col("source").getField(log.item)).schema[0].dataType
-    copies = session_copies(changed, log, f"mask {seed}").withColumns(
-        {
-            "item_id": F.when(F.col("_masked"), F.lit(id_space(raw_type).mask_id())).otherwise(F.col("item_id")),
-            "slate_id": F.when(~F.col("_masked"), F.col("slate_id")),
-        }
-    )
-    return copies.select(*sources.train.columns)
+    session = Window.partitionBy(*SESSION)
+    rows = chosen_sessions(sources.train, params.share, "mask", seed)
+    goes_on = F.lead("row_id").over(session.orderBy("event_time", "row_id")).isNotNull()
+    drawn = unit_draw("row_id", salt="mask item", seed=seed) < params.rate
+    rows = rows.withColumn("_masked", goes_on & drawn & F.col("item_id").isNotNull())
+    rows = rows.withColumn("_any", F.bool_or("_masked").over(session)).where("_any")
+    made = off_slates(session_copies(rows, log, f"mask {seed}"), log, F.col("_masked"))
+    item = F.when(F.col("_masked"), F.lit(mask_code(sources.train, log))).otherwise(F.col("item_id"))
+    return made.withColumn("item_id", item).drop("_masked", "_any")

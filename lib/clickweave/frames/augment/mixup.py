@@ -82,4 +82,4 @@ def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, 
     paired = paired.where(F.col("_other.row_id") != F.col("row_id"))
     other = {feature_column(name): F.col(f"_other.{feature_column(name)}") for name in fitted.ranges}
     mixed = paired.withColumns(mixed_with(other, fitted.ranges, F.lit(params.alpha)))
-    return row_copies(mixed, f"mixup {seed}").select(*sources.train.columns)
+    return row_copies(mixed, log, f"mixup {seed}").select(*sources.train.columns)

@@ -82,7 +82,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
         {name: value.cast(positives.schema[name].dataType) for name, value in emptied.items()}
         | {"item_id": F.col("_item"), "label": F.lit(0).cast("bigint"), "weight": F.col("weight") * F.col("_weight")}
     )
-    return row_copies(made, f"negatives {seed}", "_wanted").select(*positives.columns)
+    return row_copies(made, log, f"negatives {seed}", "_wanted").select(*positives.columns)
 
 
 def _popular(positives: DataFrame, numbered: DataFrame, clicked: DataFrame, params: Params, seed: int) -> DataFrame:

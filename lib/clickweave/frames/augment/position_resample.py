@@ -165,7 +165,7 @@ def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConf
             "propensity": F.lit(None).cast("double"),
         }
     )
-    return row_copies(made, f"position_resample {seed}").select(*sources.train.columns)
+    return row_copies(made, log, f"position_resample {seed}").select(*sources.train.columns)
 
 
 def _relevance(shown: DataFrame, fitted: Examination) -> DataFrame:

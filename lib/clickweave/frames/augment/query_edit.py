@@ -52,10 +52,11 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
 
 
 def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """One copy of a seeded share of rows with a query, edited by one kind that its text allows.
+    """One copy of a seeded share of rows with a query, edited by a drawn kind; where the text does not allow that,
+    by the first kind of letters that is asked for, if it is long enough.
 
     Letters are code points, words what blanks part. Queries that come out empty or as they were are no copies; item and
-    label stay. Narrow, but with coclick one shuffle of clicked queries and one join by item.
+    label stay. Narrow, but for coclick one shuffle of clicked queries and one join by item of the rows that drew it.
     """
     from pyspark.sql import functions as F
 
@@ -64,70 +65,77 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
 
     rows = sources.train.where(F.col("query").isNotNull())
     rows = rows.where(unit_draw("row_id", salt="query_edit", seed=seed) < params.share)
-    none = F.array().cast("array<string>")
-    if "coclick" in params.kinds and log.item is not None:
-        rows = rows.join(_coclicked(sources.train), "item_id", "left")
-    else:
-        rows = rows.withColumn("_others", none)
-    rows = rows.withColumn("_others", F.array_remove(F.coalesce("_others", none), F.col("query")))
-    letters, words = F.split("query", ""), F.split(F.trim("query"), r"\s+")
-    rows = rows.withColumns({"_letters": letters, "_words": words})
-    rows = rows.withColumn("_kind", _kind(params, seed)).where(F.col("_kind").isNotNull())
-    edits = F.least(F.ceil(F.size("_letters") * F.lit(params.rate)), F.lit(params.max_edits)).cast("int")
-    numbers = F.slice(F.sequence(F.lit(0), edits), F.lit(2), edits)
-
-    def once_more(letters: Column, number: Column) -> Column:
-        return _edited(letters, F.col("_kind"), unit_draw(F.col("row_id"), number, salt="query_edit letter", seed=seed))
-
-    letters = F.aggregate(numbers, F.col("_letters"), once_more)
-    words = _edited(F.col("_words"), F.col("_kind"), unit_draw("row_id", salt="query_edit word", seed=seed))
-    place = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size("_others")).cast("int") + 1
-    text = (
-        F.when(F.col("_kind") == "coclick", F.try_element_at("_others", place))
-        .when(F.col("_kind").isin(*WORDS), F.array_join(words, " "))
-        .otherwise(F.array_join(letters, ""))
-    )
-    made = rows.withColumn("_text", text).where("trim(_text) <> '' and _text <> query")
-    made = made.withColumn("query", F.col("_text"))
-    return row_copies(made, f"query_edit {seed}").select(*sources.train.columns)
+    kinds = [kind for kind in params.kinds if kind != "coclick" or log.item is not None]
+    place = F.floor(unit_draw("row_id", salt="query_edit kind", seed=seed) * len(kinds)).cast("int") + 1
+    rows = rows.withColumn("_kind", F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place))
+    rows = rows.withColumn("_text", F.lit(None).cast("string"))
+    if "coclick" in kinds:
+        clicked = _other_queries(rows.where("_kind = 'coclick'").drop("_text"), sources.train, seed)
+        rows = rows.where("_kind <> 'coclick'").unionByName(clicked.select(*rows.columns))
+    words, draw = F.split(F.trim("query"), r"\s+"), unit_draw("row_id", salt="query_edit word", seed=seed)
+    by_words = F.when(F.col("_kind").isin(*WORDS) & (F.size(words) >= 2), _edited_words(words, draw))
+    rows = rows.withColumn("_text", F.coalesce("_text", by_words))
+    letters = [kind for kind in kinds if kind in LETTERS]
+    if letters:
+        rows = _edited_letters(rows, letters[0], params, seed)
+    made = rows.where("trim(_text) <> '' and _text <> query").withColumn("query", F.col("_text"))
+    return row_copies(made, log, f"query_edit {seed}").select(*sources.train.columns)
 
 
-def _kind(params: Params, seed: int) -> Column:
-    """One of the kinds that the row's text allows, each as likely; null where none does."""
+def _edited_letters(rows: DataFrame, default: str, params: Params, seed: int) -> DataFrame:
+    """`_text` after some edits of letters, where it is null and the query is long enough. Each edit swaps a letter with
+    the next one, drops or doubles it.
+    """
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
-    allowed = {name: F.size("_letters") >= LEAST_LETTERS for name in LETTERS}
-    allowed |= {name: F.size("_words") >= 2 for name in WORDS} | {"coclick": F.size("_others") >= 1}
-    kinds = F.array_compact(F.array(*[F.when(allowed[name], F.lit(name)) for name in params.kinds]))
-    place = F.floor(unit_draw("row_id", salt="query_edit kind", seed=seed) * F.size(kinds)).cast("int") + 1
-    return F.when(F.size(kinds) > 0, F.try_element_at(kinds, place))
+    open_rows = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS)
+    kind = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(F.lit(default))
+    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits))
+    rows = rows.withColumns({"_open": F.when(open_rows, edits).otherwise(0), "_kind": kind})
+    rows = rows.withColumn("_text", F.when(F.col("_open") > 0, F.col("query")).otherwise(F.col("_text")))
+    for number in range(params.max_edits):  # a projection each, or one is written into the next many times over
+        draw = unit_draw("row_id", salt=f"query_edit letter {number}", seed=seed)
+        at = (F.floor(draw * (F.length("_text") - 1)) + 1).cast("int")  # from 1 to the last but one
+        rows = rows.withColumn("_at", F.when(F.col("_open") > number, at))
+        before, one, other = ("left(_text, _at - 1)", "substring(_text, _at, 1)", "substring(_text, _at + 1, 1)")
+        after = "substring(_text, _at + 2)"
+        edited = F.expr(
+            f"case _kind when 'swap_letters' then concat({before}, {other}, {one}, {after})"
+            f" when 'drop_letter' then concat({before}, {other}, {after})"
+            f" else concat({before}, {one}, {one}, {other}, {after}) end"
+        )
+        rows = rows.withColumn("_text", F.when(F.col("_at").isNotNull(), edited).otherwise(F.col("_text")))
+    return rows
 
 
-def _edited(parts: Column, kind: Column, draw: Column) -> Column:
-    """An array after one edit at a drawn place: a part swapped with the next one, dropped, or (letters) doubled."""
+def _edited_words(words: Column, draw: Column) -> Column:
+    """The words without a drawn one, or with it and the next one swapped, by `_kind`."""
     from pyspark.sql import functions as F
 
-    place = (F.floor(draw * F.size(parts)) + 1).cast("int")  # from 1
-    first = F.least(place, F.size(parts) - 1)
-    before, after = F.slice(parts, F.lit(1), place - 1), F.slice(parts, place + 1, F.size(parts))
-    pair = F.reverse(F.slice(parts, first, F.lit(2)))
-    swapped = F.concat(F.slice(parts, F.lit(1), first - 1), pair, F.slice(parts, first + 2, F.size(parts)))
-    doubled = F.concat(F.slice(parts, F.lit(1), place), F.slice(parts, place, F.size(parts)))
-    swaps, drops = kind.startswith("swap"), kind.startswith("drop")
-    found = F.when(F.size(parts) < 2, parts).when(swaps, swapped).when(drops, F.concat(before, after))
-    return found.when(kind.startswith("double"), doubled).otherwise(parts)
+    at = (F.floor(draw * F.size(words)) + 1).cast("int")  # from 1
+    first = F.least(at, F.size(words) - 1)
+    dropped = F.concat(F.slice(words, F.lit(1), at - 1), F.slice(words, at + 1, F.size(words)))
+    pair = F.reverse(F.slice(words, first, F.lit(2)))
+    swapped = F.concat(F.slice(words, F.lit(1), first - 1), pair, F.slice(words, first + 2, F.size(words)))
+    return F.array_join(F.when(F.col("_kind") == "drop_word", dropped).otherwise(swapped), " ")
 
 
-def _coclicked(train: DataFrame) -> DataFrame:
-    """item_id and _others, up to MOST_QUERIES queries that were clicked for it, in order of their hash."""
+def _other_queries(rows: DataFrame, train: DataFrame, seed: int) -> DataFrame:
+    """Rows with `_text`, another query that was clicked for their item, of up to MOST_QUERIES by hash; null where there
+    is none.
+    """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    clicked = (
-        train.where("label >= 1 and query is not null and item_id is not null").select("item_id", "query").distinct()
-    )
+    from clickweave.frames.draws import unit_draw
+
+    clicked = train.where("label >= 1 and query is not null and item_id is not null")
+    clicked = clicked.select("item_id", "query").distinct()
     order = Window.partitionBy("item_id").orderBy(F.xxhash64("query"), "query")
     some = clicked.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= MOST_QUERIES)
-    return some.groupBy("item_id").agg(F.array_sort(F.collect_list("query")).alias("_others"))
+    lists = some.groupBy("item_id").agg(F.array_sort(F.collect_list("query")).alias("_others"))
+    others = F.array_remove("_others", F.col("query"))
+    at = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size(others)).cast("int") + 1
+    return rows.join(lists, "item_id", "left").withColumn("_text", F.try_element_at(others, at))

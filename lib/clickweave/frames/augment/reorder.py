@@ -1,6 +1,6 @@
-"""reorder: the events of one short window of a session in another order, on the times of that window.
+"""reorder: another order of a few neighbouring events of a session. The moments stay, the events trade places.
 
-The item reorder of CL4SRec (Xie et al. 2022, section 3.3).
+Item reordering after CL4SRec (Xie et al. 2022, section 3.2.3).
 """
 
 from __future__ import annotations
@@ -14,35 +14,32 @@ from clickweave.config.log import SchemaConfig
 from clickweave.frames.augment.copies import Sources, check_sessions
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame, WindowSpec
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
-MOST = 50  # events of a window, whose times one row holds
+LONGEST = 50  # events; each carries the times of its window, so that a long session costs no more than this
 
 
 class Params(Section):
     """Parameters of `reorder`."""
 
     name: Literal["reorder"] = "reorder"
-    share: float = Field(0.2, ge=0, le=1, description="share of sessions that get a copy in another order")
-    rate: float = Field(0.2, ge=0, le=0.5, description=f"share of the session in the window; 2 to {MOST} events")
+    share: float = Field(0.2, ge=0, le=1, description="share of sessions that get a reordered copy")
+    rate: float = Field(0.2, gt=0, le=0.5, description="share of the session's events in its window, 2 to 50 events")
 
     def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where the log has no sessions."""
         check_sessions(log, "reorder")
 
 
-def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
-    """Nothing to fit."""
-
-
 def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """Copies of a seeded share of sessions with n >= 2 events, in which max(2, rate * n) consecutive events share out
-    their times anew. Every event keeps its item, label, slate and context.
+    """Copies of a seeded share of sessions in which the events of one window, uniform over the session, are shuffled.
 
-    Events of an item that stands in the window more than once keep their places among the others', so that its labels
-    stay in order. Copies in which no event moves are left out. One shuffle by session.
+    Events keep everything but their time, which is that of their new place. Events of an item that stands twice in
+    the window stay, so that no purchase comes before its click. No copy where fewer than two events can move or all
+    are of one moment. One shuffle by session; a session of a million events is sorted by one task, on disk where
+    memory ends, with at most 50 times beside each event.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -50,19 +47,39 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from clickweave.frames.augment.copies import SESSION, chosen_sessions, in_sessions, session_copies
     from clickweave.frames.draws import unit_draw
 
-    numbered = in_sessions(chosen_sessions(sources.train, params.share, "reorder", seed)).where("_n >= 2")
-    length = F.least(F.greatest(F.lit(2), F.round(F.col("_n") * params.rate).cast("int")), F.lit(MOST))
-    first = F.floor(unit_draw(*SESSION, salt="reorder start", seed=seed) * (F.col("_n") - length + 1))
-    marked = numbered.withColumn("_inside", (F.col("_place") >= first) & (F.col("_place") < first + length))
-    item = F.coalesce("item_id", F.col("row_id").cast("string"))
-    twice = F.count(F.lit(1)).over(Window.partitionBy(*SESSION, "_inside", item)) > 1
-    marked = marked.withColumn("_moves", F.col("_inside") & ~twice)
-    group = Window.partitionBy(*SESSION, "_moves")
-    in_order = group.orderBy("_place").rowsBetween(Window.unboundedPreceding, Window.unboundedFollowing)
-    times = F.collect_list(F.when(F.col("_moves"), F.col("event_time"))).over(in_order)  # nulls are not collected
-    drawn = group.orderBy(unit_draw("row_id", salt="reorder place", seed=seed), "row_id")
-    new_time = F.try_element_at(times, F.row_number().over(drawn))
-    moved = marked.withColumn("_time", F.when(F.col("_moves"), new_time).otherwise(F.col("event_time")))
-    changes = F.max(F.col("_time") != F.col("event_time")).over(Window.partitionBy(*SESSION))
-    changed = moved.withColumn("_changes", changes).where("_changes").withColumn("event_time", F.col("_time"))
-    return session_copies(changed, log, f"reorder {seed}").select(*sources.train.columns)
+    session = Window.partitionBy(*SESSION)
+    rows = in_sessions(chosen_sessions(sources.train, params.share, "reorder", seed)).where("_n >= 2")
+    length = F.least(F.greatest(F.round(F.col("_n") * params.rate), F.lit(2.0)), F.lit(float(LONGEST)))
+    start = F.floor(unit_draw(*SESSION, salt="reorder start", seed=seed) * (F.col("_n") - length + 1))
+    rows = rows.withColumn("_moves", (F.col("_place") >= start) & (F.col("_place") < start + length))
+    if log.item is not None:
+        rows = rows.withColumn("_moves", F.col("_moves") & ~_stands_twice(session))
+    rows = rows.withColumn("_draw", unit_draw("row_id", salt="reorder place", seed=seed))
+    moving = F.when(F.col("_moves"), F.struct("event_time", "row_id", "_draw"))
+    rows = rows.withColumn("_moving", F.sort_array(F.collect_list(moving).over(session)))
+    rows = rows.where(F.get("_moving.event_time", F.lit(0)) < F.try_element_at("_moving.event_time", F.lit(-1)))
+    made = rows.withColumn("event_time", F.when(F.col("_moves"), _new_time()).otherwise(F.col("event_time")))
+    return session_copies(made, log, f"reorder {seed}").drop("_place", "_n", "_moves", "_draw", "_moving")
+
+
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
+    """Nothing to fit."""
+
+
+def _stands_twice(session: WindowSpec) -> Column:
+    """Whether the event's item is that of another event that `_moves`."""
+    from pyspark.sql import functions as F
+
+    items = F.collect_list(F.when(F.col("_moves"), F.col("item_id"))).over(session)
+    others = F.size(F.array_remove(items, F.col("item_id")))
+    return F.coalesce(others < F.size(items) - 1, F.lit(False))
+
+
+def _new_time() -> Column:
+    """The time of the place that the event's draw has among the draws; where that is the old order, of its reverse."""
+    from pyspark.sql import functions as F
+
+    draws = F.col("_moving._draw")
+    rising = F.sort_array(draws)
+    order = F.when(rising == draws, F.reverse(rising)).otherwise(rising)
+    return F.get("_moving.event_time", F.array_position(order, F.col("_draw")) - 1)

@@ -81,7 +81,7 @@ def apply(sources: Sources, fitted: dict[str, int], params: Params, log: SchemaC
         column = feature_column(name)
         for number in range(ROUNDS if size > 1 else 0):
             turned = turned.withColumn(column, _turned(column, size, seed, number).cast(chosen.schema[column].dataType))
-    return row_copies(turned.drop("_angle"), f"rotate {seed}")
+    return row_copies(turned.drop("_angle"), log, f"rotate {seed}")
 
 
 def _turned(column: str, size: int, seed: int, number: int) -> Column:

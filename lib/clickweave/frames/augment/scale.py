@@ -53,7 +53,7 @@ def apply(sources: Sources, fitted: dict[str, Range], params: Params, log: Schem
     jittered = {
         feature_column(name): _jitter(feature_column(name), span, params.sigma, seed) for name, span in fitted.items()
     }
-    return row_copies(chosen.withColumns(jittered), f"scale {seed}")
+    return row_copies(chosen.withColumns(jittered), log, f"scale {seed}")
 
 
 def _jitter(column: str, span: Range, sigma: float, seed: int) -> Column:

@@ -97,7 +97,7 @@ def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, s
     other = {feature_column(name): F.col(f"_other.{feature_column(name)}") for name in fitted.ranges}
     own_share = F.lit(1.0) - unit_draw("row_id", "_copy", salt="smote share", seed=seed)
     mixed = near.withColumns(mixed_with(other, fitted.ranges, own_share))
-    return row_copies(mixed, f"smote {seed}", "_copy").select(*sources.train.columns)
+    return row_copies(mixed, log, f"smote {seed}", "_copy").select(*sources.train.columns)
 
 
 def _projection(ranges: dict[str, Range], salt: str) -> Column:

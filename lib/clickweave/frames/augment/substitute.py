@@ -55,7 +55,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    from clickweave.frames.augment.copies import SESSION, chosen_sessions, session_copies
+    from clickweave.frames.augment.copies import SESSION, chosen_sessions, off_slates, session_copies
     from clickweave.frames.draws import unit_draw
 
     chosen = chosen_sessions(sources.train, params.share, "substitute", seed)
@@ -68,13 +68,9 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     accepted = (draws["event"] < params.rate) & (draws["accept"] < F.col("_other.accept")) & alike
     swapped = rows.withColumn("_swapped", F.coalesce(accepted, F.lit(False)))
     changed = swapped.withColumn("_any", F.max("_swapped").over(Window.partitionBy(*SESSION))).where("_any")
-    copies = session_copies(changed, log, f"substitute {seed}").withColumns(
-        {
-            "item_id": F.when(F.col("_swapped"), F.col("_other.item_id")).otherwise(F.col("item_id")),
-            "slate_id": F.when(~F.col("_swapped"), F.col("slate_id")),
-        }
-    )
-    return copies.select(*sources.train.columns)
+    copies = off_slates(session_copies(changed, log, f"substitute {seed}"), log, F.col("_swapped"))
+    item = F.when(F.col("_swapped"), F.col("_other.item_id")).otherwise(F.col("item_id"))
+    return copies.withColumn("item_id", item).select(*sources.train.columns)
 
 
 def _stand_ins(sources: Sources, params: Params) -> DataFrame:

@@ -44,7 +44,7 @@ CASES = {
     "crop": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
     "mask": Case({"rate": 0}, {"share": 1, "rate": 0.5}, (*USER, "label", *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
     "reorder": Case({"share": 0}, {"share": 1, "rate": 0.5}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
-    "delete": Case({"rate": 0}, {"share": 1, "rate": 0.3}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
+    "delete": Case({"share": 0}, {"share": 1, "rate": 0.3}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS, *VECTOR)),
     "time_warp": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
     "day_shift": Case({"share": 0}, {"share": 1}, (*USER, *ITEM, *CONTEXT, *NUMBERS, *VECTOR)),
     "prefix_windows": Case({"views_per_user": 0}, {"views_per_user": 3}, (*USER, *ITEM, *TIME, *CONTEXT, *NUMBERS)),

@@ -1,182 +1,252 @@
-"""Operators on sessions and users: order and funnel, gaps, weekdays, places of targets."""
+"""Operators on sessions and histories: each keeps the order, the window and the shares that it promises."""
+
+from collections import Counter, defaultdict
 
 import numpy as np
 import pytest
-from augmented import rows_by
-from scipy.stats import ks_2samp
+from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
+from clickweave.contracts.tables import DAY_US
+from clickweave.errors import ConfigError, ContractError
+from clickweave.frames.augment.registry import operator
+from clickweave.frames.source_rows import with_source
 
-SHOPS = SchemaConfig.model_validate(
+TYPE = "user string, item string, ts bigint, event string"
+LOG = SchemaConfig.model_validate(
     {
-        "user": "u",
-        "item": "i",
-        "event_time": {"column": "t", "unit": "s"},
-        "labels": {"column": "b", "order": ["view", "cart", "buy"]},
+        "user": "user", "item": "item", "event_time": {"column": "ts", "unit": "s"},
+        "labels": {"column": "event", "order": ["view", "cart", "buy"]},
     }
-)
-TYPE = "u string, i string, t bigint, b string"
-START = 1_700_000_000
-SESSION = ["entity_id", "session_id"]
+)  # fmt: skip
+GAP_S = 1800
+DAYS = 30
+FIRST = 1_700_438_400  # 2023-11-20 00:00 UTC
+SEQUENCES = ("time_warp", "day_shift", "mask", "reorder", "delete", "prefix_windows")
 
 
-def visits(num_users=80, seed=0):
-    """Sessions of 2 to 12 events with log-normal gaps, some items looked at, put into the cart and bought."""
+def history_rows(num_users=40, seed=0):
+    """Users with two sessions of 1 to 30 events on each of three days of a month; every third item that is seen is then
+    put in the cart, every sixth bought. Gaps are lognormal, up to the session gap.
+    """
     rng, rows = np.random.default_rng(seed), []
     for user in range(num_users):
-        time = START + int(rng.integers(0, 20 * 86_400))
-        for _ in range(int(rng.integers(1, 6))):
-            time += int(rng.integers(3_600, 3 * 86_400))
-            for _ in range(int(rng.integers(1, 5))):
-                item = f"i{rng.integers(0, 30)}"
-                for kind in ("view", "cart", "buy")[: int(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1]))]:
-                    rows.append((f"u{user}", item, time, kind))
-                    time += 1 + int(rng.lognormal(3.5, 1))
+        for day in rng.choice(DAYS, 3, replace=False):
+            for hour in (2, 14):
+                time = FIRST + int(day) * 86_400 + hour * 3600 + int(rng.integers(3600))
+                for number in range(int(rng.integers(1, 21))):
+                    item = f"i{rng.integers(200)}"
+                    for level in ["view", "cart", "buy"][: 1 + (number % 3 == 0) + (number % 6 == 0)]:
+                        rows.append((f"u{user}", item, time, level))
+                        time += int(min(1 + rng.lognormal(4, 1), GAP_S))
     return rows
 
 
-@pytest.fixture(scope="module")
-def shops(spark, request):
-    """real_of is a function's fixture; this keeps its rows for the module."""
-    from pyspark.sql import functions as F
-
-    frame = spark.createDataFrame(visits(), TYPE)
-    make = request.getfixturevalue("real_events_of")
-    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
-    return make(raw, SHOPS).cache()
+@pytest.fixture
+def history(real_of):
+    """Real rows of `history_rows`."""
+    return real_of(history_rows(), TYPE, LOG)
 
 
-@pytest.fixture(scope="module")
-def table(shops):
-    return in_order(shops.toPandas())
+def sessions_of(rows, columns=("row_id",)):
+    """(entity, session) -> tuples of time in microseconds and columns, in order of time, ties by row_id."""
+    found = defaultdict(list)
+    time_us = F.unix_micros("event_time").alias("us")
+    for row in rows.orderBy("event_time", "row_id").select("entity_id", "session_id", time_us, *columns).collect():
+        found[row["entity_id"], row["session_id"]].append(tuple(row)[2:])
+    return dict(found)
 
 
-def in_order(rows):
-    return rows.sort_values([*SESSION, "event_time", "row_id"])
+def with_parents(made, real):
+    """Each copied session as (events of the copy, events of its parent): time, parent's row_id, item, label."""
+    copies = sessions_of(made, ("parent_id", "item_id", "label"))
+    parents = sessions_of(real, ("row_id", "item_id", "label"))
+    home = {event[1]: key for key, events in parents.items() for event in events}
+    pairs = []
+    for events in copies.values():
+        keys = {home[event[1]] for event in events}
+        assert len(keys) == 1  # no copy of two sessions
+        pairs.append((events, parents[keys.pop()]))
+    return pairs
 
 
-def copies(shops, table, name, **params):
-    """Copies in the order of their time, beside the place of their parent in its session."""
-    made = rows_by(name, shops, SHOPS, **params).toPandas()
-    table = table.assign(place=table.groupby(SESSION).cumcount(), n=table.groupby(SESSION)["row_id"].transform("size"))
-    real = table[["row_id", "place", "n", "session_id", "event_time"]]
-    return in_order(made.merge(real, left_on="parent_id", right_on="row_id", suffixes=("", "_real")))
+def funnel_breaks(events):
+    """(parent id, parent id) of events of one item, the stronger before the weaker."""
+    breaks = set()
+    for place, (_, late_id, item, label) in enumerate(events):
+        breaks |= {(early[1], late_id) for early in events[:place] if early[2] == item and early[3] > label}
+    return breaks
 
 
-def gaps(rows, time="event_time"):
-    return rows.groupby(SESSION)[time].diff().dropna().dt.total_seconds().to_numpy()
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_a_log_without_sessions_is_refused_by_name(name):
+    log = SchemaConfig.model_validate({"item": "item"})
+    with pytest.raises(ConfigError, match=f"augment operator {name} needs sessions"):
+        operator(name).Params(name=name).check(log)
 
 
-def test_masked_items_are_no_items_and_the_last_event_stays(shops, table):
-    made = copies(shops, table, "mask", share=1, rate=0.4)
-    masked = made["item_id"] == "syn-mask"
-    open_events = table.groupby(SESSION).size().sub(1).sum()
-    assert masked.sum() == pytest.approx(0.4 * open_events, abs=4 * (0.24 * open_events) ** 0.5)
-    assert not masked[made["place"] == made["n"] - 1].any()
-    assert masked.groupby(made["session_id"]).any().all()
-    assert made["slate_id"].isna().all()
+def test_warped_sessions_keep_their_order_their_gaps_law_and_the_window(made_by, history):
+    pairs = with_parents(made_by("time_warp", history, LOG, share=1, sigma=0.2), history)
+    last = history.agg(F.max(F.unix_micros("event_time"))).first()[0]
+    gaps, factors = ([], []), []
+    for copy, parent in pairs:
+        assert copy[0][0] == parent[0][0]
+        assert copy[-1][0] <= last
+        moments = {event[1]: event[0] for event in copy}
+        times = [moments[event[1]] for event in parent]  # every event, in the parent's order
+        assert times == sorted(times)
+        assert all((time - times[0]) % 1_000_000 == 0 for time in times)
+        for side, events in zip(gaps, (copy, parent), strict=True):
+            side.extend(np.diff([event[0] for event in events]))
+        factors.append((copy[-1][0] - copy[0][0]) / (parent[-1][0] - parent[0][0]))
+    assert len(gaps[0]) == len(gaps[1]) > 2000
+    assert max(gaps[0]) <= GAP_S * 1_000_000
+    grid = np.sort(np.concatenate(gaps))
+    cdfs = [np.searchsorted(np.sort(side), grid, "right") / len(side) for side in gaps]
+    assert np.abs(cdfs[0] - cdfs[1]).max() < 0.05
+    assert 0.1 < np.std(np.log(factors)) < 0.25
 
 
-def test_a_window_is_reordered_on_its_own_times_and_labels_keep_their_order(shops, table):
-    made = copies(shops, table, "reorder", share=1, rate=0.5)
-    real_times = table.groupby("session_id")["event_time"].apply(list)
-    for _, rows in made.groupby("session_id"):
-        assert rows["event_time"].tolist() == real_times[rows["session_id_real"].iloc[0]]
-        moved = np.flatnonzero(rows["event_time"].to_numpy() != rows["event_time_real"].to_numpy())
-        assert 2 <= moved[-1] - moved[0] + 1 <= max(2, round(0.5 * len(rows)) + 1)
-        for _, events in rows.groupby("item_id"):
-            assert (np.diff(events["place"]) > 0).all()
-    assert made["session_id"].nunique() > 30
+def test_a_session_at_the_end_of_the_log_is_not_warped_past_it(real_of, made_by):
+    rows = [(f"u{user}", f"i{event}", FIRST + event * 100, "view") for user in range(30) for event in range(10)]
+    made = made_by("time_warp", real_of(rows, TYPE, LOG), LOG, share=1, sigma=1)
+    ends = [events[-1][0] // 1_000_000 - FIRST for events in sessions_of(made).values()]
+    assert len(ends) == 30
+    assert max(ends) <= 900
+    assert min(ends) < 500
 
 
-def test_with_an_event_goes_what_followed_from_it(shops, table):
-    made = copies(shops, table, "delete", share=1, rate=0.2)
-    for (_, parent), rows in made.groupby(["session_id", "session_id_real"]):
-        whole = table[table["session_id"] == parent]
-        kept = set(rows["parent_id"])
-        assert 0 < len(kept) < len(whole)
-        for _, events in whole.groupby("item_id"):
-            gone = 9
-            for event in events.itertuples():
-                assert event.row_id not in kept or event.label <= gone
-                gone = min(gone, event.label) if event.row_id not in kept else gone
-    num = table[table["session_id"].isin(made["session_id_real"])]
-    assert 0.2 < 1 - len(made) / len(num) < 0.45
-    assert (made.groupby("session_id")["place"].diff().dropna() > 0).all()
+def test_days_move_by_whole_weeks_together_and_inside_the_window(made_by, history):
+    made = made_by("day_shift", history, LOG, share=1, days=21)
+    first, last = history.agg(*[how(F.unix_micros("event_time")) for how in (F.min, F.max)]).first()
+    shifts = defaultdict(set)
+    users = {row["row_id"]: row["user_id"] for row in history.select("row_id", "user_id").collect()}
+    for copy, parent in with_parents(made, history):
+        moved = {new[0] - old[0] for new, old in zip(sorted(copy), sorted(parent), strict=True)}
+        assert len(moved) == 1
+        assert first <= copy[0][0] <= copy[-1][0] <= last
+        shifts[users[parent[0][1]], parent[0][0] // DAY_US] |= moved
+    assert all(len(moved) == 1 for moved in shifts.values())  # of both sessions of a day
+    weeks = Counter(moved.pop() / (7 * DAY_US) for moved in shifts.values())
+    assert set(weeks) == {-3, -2, -1, 1, 2, 3}
+    assert len(shifts) > 0.8 * len({(users[p[0][1]], p[0][0] // DAY_US) for p in sessions_of(history).values()})
 
 
-def test_warped_gaps_have_the_logs_law_and_no_gap_cuts_a_session(shops, table):
-    made = copies(shops, table, "time_warp", share=1, sigma=0.2)
-    real, warped = gaps(table), gaps(made)
-    assert ks_2samp(real, warped).statistic < 0.05
-    assert warped.max() <= 1800
-    assert (warped >= 0).all()
-    firsts = made.groupby("session_id").first()
-    assert (firsts["event_time"] == firsts["event_time_real"]).all()
-    factors = made.groupby("session_id")[["event_time", "event_time_real"]].apply(
-        lambda rows: np.ptp(rows["event_time"]) / np.ptp(rows["event_time_real"])
+def test_masks_never_hide_the_last_event_and_follow_the_rate(made_by, history):
+    pairs = with_parents(made_by("mask", history, LOG, share=1, rate=0.3), history)
+    masked = before_last = 0
+    for copy, parent in pairs:
+        assert [event[:2] + event[3:] for event in sorted(copy)] == [event[:2] + event[3:] for event in sorted(parent)]
+        items = {event[1]: event[2] for event in copy}
+        hidden = [items[event[1]] == "syn-mask" for event in parent]
+        assert any(hidden)
+        assert not hidden[-1]
+        assert all(hides or items[event[1]] == event[2] for hides, event in zip(hidden, parent, strict=True))
+        if len(parent) >= 12:  # of short sessions only those with a mask are here
+            masked, before_last = masked + sum(hidden), before_last + len(hidden) - 1
+    assert masked / before_last == pytest.approx(0.3, abs=4 * (0.21 / before_last) ** 0.5)
+
+
+@pytest.mark.parametrize(("kind", "code"), [("bigint", 2**62), ("int", 2**30)])
+def test_a_mask_is_a_number_where_items_are_and_never_a_real_item(real_of, made_by, kind, code):
+    rows = [("u", event, FIRST + event, "view") for event in range(20)]
+    train = real_of(rows, f"user string, item {kind}, ts bigint, event string", LOG)
+    made = made_by("mask", train, LOG, share=1, rate=0.5)
+    found = with_source(made, LOG, train.schema["source"].dataType, attributes={}).select("source.item").collect()
+    assert {row[0] for row in found if row[0] >= 20} == {code}
+    real = real_of([*rows, ("v", code, FIRST, "view")], f"user string, item {kind}, ts bigint, event string", LOG)
+    with pytest.raises(ContractError, match="a real item is called"):
+        made_by("mask", real, LOG)
+
+
+def test_reordering_moves_single_events_of_one_window_and_leaves_moments_and_funnel(made_by, history):
+    pairs = with_parents(made_by("reorder", history, LOG, share=1, rate=0.3), history)
+    for copy, parent in pairs:
+        assert [event[0] for event in copy] == [event[0] for event in parent]
+        assert sorted(event[1:] for event in copy) == sorted(event[1:] for event in parent)
+        after = {event[1]: event[0] for event in copy}
+        moved = [place for place, event in enumerate(parent) if after[event[1]] != event[0]]
+        assert len(moved) >= 2  # never the same session again
+        assert moved[-1] - moved[0] < max(2, round(0.3 * len(parent)))
+        assert funnel_breaks(copy) <= funnel_breaks(parent)
+    sessions = [events for events in sessions_of(history).values() if len(events) >= 2]
+    assert 0.7 * len(sessions) < len(pairs) <= len(sessions)
+
+
+def test_deleting_leaves_no_purchase_whose_click_is_gone(made_by, history):
+    pairs = with_parents(made_by("delete", history, LOG, share=1, rate=0.2), history)
+    assert len(pairs) == len([events for events in sessions_of(history).values() if len(events) >= 2])
+    gone = before = 0
+    for copy, parent in pairs:
+        kept = {event[1] for event in copy}
+        assert 1 <= len(copy) < len(parent)
+        assert sorted(copy) == sorted(event for event in parent if event[1] in kept)
+        for place, (_, row_id, item, label) in enumerate(parent):
+            dropped = [e[3] for e in parent[:place] if e[2] == item and e[1] not in kept and e[3] < label]
+            assert row_id not in kept or not dropped
+        views = [event[1] for event in parent if event[3] == 1]  # weakest labels go by the rate alone
+        if len(parent) >= 20:
+            gone, before = gone + len(set(views) - kept), before + len(views)
+    assert gone / before == pytest.approx(0.2, abs=4 * (0.16 / before) ** 0.5)
+
+
+def views_of(made, train):
+    """(user, session of the view) -> places of its events in the user's history."""
+    places, histories = {}, defaultdict(int)
+    for row in train.orderBy("event_time", "row_id").select("row_id", "entity_id").collect():
+        places[row["row_id"]] = (row["entity_id"], histories[row["entity_id"]])
+        histories[row["entity_id"]] += 1
+    views = defaultdict(list)
+    for key, events in sessions_of(made, ("parent_id",)).items():
+        for _, parent in events:
+            user, place = places[parent]
+            assert user == key[0]
+            views[key].append(place)
+    return {key: sorted(found) for key, found in views.items()}, histories
+
+
+@pytest.mark.parametrize(("a", "b", "c", "max_len"), [(0, 0, 0, 5), (1, 2, 3, 1000)])
+def test_views_are_contiguous_and_follow_their_powers(real_of, made_by, a, b, c, max_len):
+    times = [FIRST + event * 1000 + event // 4 * 7200 for event in range(41)]  # sessions of four
+    rows = [(f"u{u}", f"i{e}", times[e], "view") for u in range(80) for e in range(11 if u % 2 else 41)]
+    train = real_of(rows, TYPE, LOG)
+    made = made_by("prefix_windows", train, LOG, views_per_user=10, a=a, b=b, c=c, max_len=max_len)
+    views, lengths = views_of(made, train)
+    assert len(views) == pytest.approx(800, abs=40)  # the fraction of each user's number is drawn
+    of_long = sum(lengths[user] == 41 for user, _ in views) / len(views)
+    assert of_long == pytest.approx(4**a / (4**a + 1), abs=0.03)
+    shares, seen = [], []
+    for (user, _), places in views.items():
+        assert places == list(range(places[0], places[-1] + 1))
+        assert 2 <= len(places) <= max_len + 1  # at least one event before the next one
+        if lengths[user] == 41:
+            shares.append(places[-1] / 40)
+            seen.append((len(places) - 1) / min(places[-1], max_len))
+    # the mean of a power's distribution on [0, 1] is (p + 1) / (p + 2); rounding up adds half a step
+    assert np.mean(shares) == pytest.approx((b + 1) / (b + 2) + 0.5 / 40, abs=0.05)
+    assert np.mean(seen) > (c + 1) / (c + 2)
+    assert np.mean(seen) < (c + 1) / (c + 2) + 0.15
+
+
+def test_views_without_a_power_of_length_choose_users_before_the_shuffle(made_by, history, capsys):
+    made_by("prefix_windows", history, LOG, views_per_user=0.1).explain()
+    plan = capsys.readouterr().out
+    assert "prefix_windows count" in plan[plan.rindex("Exchange hashpartitioning(entity_id") :]
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_copies_of_mapped_sessions_that_are_slates_keep_one_id_of_the_raw_type(real_of, made_by, name):
+    """A log without users, in which one column is the session and the slate."""
+    log = SchemaConfig.model_validate(
+        {"session": "s", "slate": "s", "item": "i", "event_time": {"column": "t", "unit": "ms"}}
     )
-    assert np.log(factors.astype(float)).std() == pytest.approx(0.2, abs=0.06)
-
-
-def test_shifted_days_keep_weekday_hour_and_gaps(shops, table):
-    made = copies(shops, table, "day_shift", share=1, days=14)
-    moves = (made["event_time"] - made["event_time_real"]).dt.total_seconds() / 86_400
-    assert set(moves) <= {-14, -7, 7, 14}
-    assert len(set(moves)) == 4
-    assert moves.groupby([made["entity_id"], made["event_time_real"].dt.floor("D")]).nunique().mean() < 1.05
-    assert len(made) > len(table) / 2
-
-
-@pytest.mark.parametrize("b", [0, 3])
-def test_views_end_with_their_target_and_are_contiguous(shops, table, b):
-    made = rows_by("prefix_windows", shops, SHOPS, views_per_user=4, b=b, max_len=5).toPandas()
-    table = table.sort_values(["entity_id", "event_time", "row_id"])
-    users = table.groupby("entity_id")["row_id"]
-    table = table.assign(at=users.cumcount(), n=users.transform("size"))
-    real = table[["row_id", "at", "n"]]
-    made = in_order(made.merge(real, left_on="parent_id", right_on="row_id", suffixes=("", "_real")))
-    assert made["session_id"].nunique() == pytest.approx(4 * (users.size() >= 2).sum(), abs=4)
-    views = made.groupby("session_id")["at"]
-    assert (views.diff().dropna() == 1).all()
-    assert views.size().between(2, 6).all()
-    last = made.groupby("session_id").last()
-
-    def mean_place(most):
-        places = np.arange(1, most + 1)
-        return (places * np.diff((np.arange(most + 1) / most) ** (b + 1))).sum() / most
-
-    expected = (last["n"] - 1).map(mean_place).mean()
-    assert (last["at"] / (last["n"] - 1)).mean() == pytest.approx(expected, abs=0.04)
-
-
-def test_users_with_many_events_get_more_views_with_a_high_exponent(shops, table):
-    events = table.groupby("entity_id").size()
-    busy = set(events[events > events.median()].index)
-    shares = []
-    for a in (0, 2):
-        made = rows_by("prefix_windows", shops, SHOPS, views_per_user=4, a=a).toPandas()
-        views = made.drop_duplicates("session_id")["entity_id"].isin(busy)
-        shares.append(views.mean())
-    weights = (events - 1.0) ** 2
-    expected = weights[list(busy)].sum() / weights.sum()
-    assert shares[0] == pytest.approx(len(busy) / (events >= 2).sum(), abs=0.05)
-    assert shares[1] == pytest.approx(expected, abs=0.06)
-
-
-def test_a_mask_fits_ids_that_are_numbers(real_of):
-    log = SchemaConfig.model_validate({"session": "s", "item": "i", "event_time": {"column": "t", "unit": "s"}})
-    rows = [(session, event, START + event) for session in range(5) for event in range(6)]
-    for kind, mask in (("int", 1 << 30), ("bigint", 1 << 62)):
-        train = real_of(rows, f"s int, i {kind}, t bigint", log)
-        made = rows_by("mask", train, log, share=1, rate=1).collect()
-        assert {row["item_id"] for row in made} == {str(mask), "5"}
-
-
-def test_a_giant_session_is_cut_short_like_any_other(real_of):
-    rows = [("u", f"i{number % 50}", START + number // 2, "view") for number in range(30_000)]
-    rows += [("v", "i1", START, "view"), ("v", "i2", START + 9, "view")]
-    train = real_of(rows, TYPE, SHOPS)
-    for name in ("reorder", "delete", "prefix_windows", "time_warp"):
-        made = rows_by(name, train, SHOPS, **({} if name == "prefix_windows" else {"share": 1}))
-        assert made.count() > 0
+    rows = [(s, f"i{e}", FIRST * 1000 + s * 3 * DAY_US // 1000 + e * 1500) for s in range(6) for e in range(8)]
+    train = real_of(rows, "s int, i string, t bigint", log)
+    whole = {"views_per_user": 2} if name == "prefix_windows" else {"share": 1}
+    made = made_by(name, train, log, **whole)
+    found = with_source(made, log, train.schema["source"].dataType, attributes={}).collect()
+    assert len({row["session_id"] for row in found}) >= 4
+    for row in found:
+        assert row["source"]["s"] >= 2**30
+        assert row["session_id"] == row["slate_id"] == str(row["source"]["s"])
+        assert row["entity_id"] == f"session-{row['session_id']}"
