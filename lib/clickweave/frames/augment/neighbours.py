@@ -23,7 +23,8 @@ def similar_items(train: DataFrame, items: DataFrame, log: SchemaConfig) -> Data
 
     Similarity is the normalised pointwise mutual information of two items in the log's sessions (Bouma 2009, equation
     for collocations; pairs above independence), where the log has attributes of items the mean of that and of the share
-    of equal ones. Three shuffles of a session's items, of which at most MOST_ITEMS count, two of pairs.
+    of equal ones. One shuffle of events by session, of whose items MOST_ITEMS count, two of pairs, the
+    rest of items.
 
     Args:
         items: one row per item_id; their categorical and id features are compared.
@@ -53,10 +54,12 @@ def _together(train: DataFrame, log: SchemaConfig) -> DataFrame:
     from pyspark.sql import functions as F
 
     key = SESSION if log.event_time is not None else ("entity_id",)
-    held = train.where(F.col("item_id").isNotNull()).select(F.xxhash64(*key).alias("unit"), "item_id").distinct()
+    held = train.where(F.col("item_id").isNotNull()).select(F.xxhash64(*key).alias("unit"), "item_id")
     drawn = Window.partitionBy("unit").orderBy(F.xxhash64("unit", "item_id"), "item_id")
-    held = held.withColumn("place", F.row_number().over(drawn)).where(F.col("place") <= MOST_ITEMS)
-    lists = held.groupBy("unit").agg(F.collect_list("item_id").alias("held"))
+    held = held.withColumn("place", F.dense_rank().over(drawn)).where(
+        F.col("place") <= MOST_ITEMS
+    )  # of items, not events
+    lists = held.groupBy("unit").agg(F.collect_set("item_id").alias("held"))
     ones = lists.select(F.explode("held").alias("item_id"), "held")
     pairs = ones.select("item_id", F.explode("held").alias("neighbour_id")).where("item_id <> neighbour_id")
     both = pairs.groupBy("item_id", "neighbour_id").agg(F.count(F.lit(1)).alias("both"))

@@ -64,8 +64,21 @@ def fit_ranges(train: DataFrame, features: Sequence[str]) -> dict[str, Range]:
         aggregates += [F.bool_and(value == F.floor(value)).alias(f"whole {name}")]
     row = train.agg(*aggregates).collect()[0]
     found = [name for name in features if row[f"low {name}"] is not None]
-    kinds = ("low", "high", "whole", "mean", "sd")
-    return {name: Range(**{kind: row[f"{kind} {name}"] for kind in kinds}) for name in found}
+    return {
+        name: Range(
+            low=row[f"low {name}"],
+            high=row[f"high {name}"],
+            whole=row[f"whole {name}"],
+            mean=steady(row[f"mean {name}"]),
+            sd=steady(row[f"sd {name}"]),
+        )
+        for name in found
+    }
+
+
+def steady(value: float) -> float:
+    """Nine digits of a sum's result: the last ones depend on the order in which partitions are added."""
+    return float(f"{value:.9g}")
 
 
 def inside(value: Column, span: Range) -> Column:

@@ -16,6 +16,7 @@ from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.numbers import steady
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +81,7 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Examination:
     shows = np.array([row["shows"] for row in rows], dtype=float)
     rate = sum(row["clicks"] for row in rows) / shows.sum()
     if params.use == "auto" and all(row["seen"] is not None for row in rows):
-        theta = np.array([row["seen"] for row in rows])
+        theta = np.array([steady(row["seen"]) for row in rows])
         theta = theta / theta.max()
         relevance = rate / float((theta * shows).sum() / shows.sum())
     else:
@@ -89,6 +90,7 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Examination:
         share = min(1.0, MOST_CELLS / max(1, counted.count()))
         drawn = counted.where(unit_draw("item_id", salt="position cells", seed=0) < share)
         numbered = drawn.select(F.xxhash64("item_id").alias("item"), "position", "shows", "clicks").toArrow()
+        numbered = numbered.sort_by([("item", "ascending"), ("position", "ascending")])  # sums of one order: equal bits
         columns = [numbered.column(name).to_numpy() for name in ("item", "position", "shows", "clicks")]
         theta, relevance = examined(columns[0], np.searchsorted(positions, columns[1]), columns[2], columns[3])
     shares = tuple((shows / shows.sum()).tolist())
@@ -125,7 +127,8 @@ def examined(
 
 
 def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """One copy of a seeded share of rows with a position, at a position drawn by the log's frequencies.
+    """One copy of a seeded share of rows with a position, at a position drawn by the log's frequencies; where that is
+    its own, none.
 
     A click stays with the chance theta_new / theta_old where that is below 1, else becomes label 0. A row without one
     that moves up becomes label 1 with the chance gamma (theta_new - theta_old) / (1 - gamma theta_old), gamma being the
@@ -143,7 +146,8 @@ def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConf
     chosen = shown.where(unit_draw("row_id", salt="position_resample", seed=seed) < params.share)
     rows = chosen.join(_relevance(shown, fitted), "item_id")
     place = _drawn_place(fitted, unit_draw("row_id", salt="position_resample place", seed=seed))
-    rows = rows.withColumns({"_place": place, "_old": _theta(fitted, _place_of(fitted))})
+    rows = rows.withColumn("_place", place).where(F.col("_place") != _place_of(fitted))
+    rows = rows.withColumn("_old", _theta(fitted, _place_of(fitted)))
     ratio = F.least(
         F.greatest(_theta(fitted, F.col("_place")) / F.col("_old"), F.lit(1 / params.clip)), F.lit(params.clip)
     )
