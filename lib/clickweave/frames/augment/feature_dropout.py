@@ -14,6 +14,7 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.numbers import free_features
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,9 +33,7 @@ class Params(Section):
 
     def targets(self, log: SchemaConfig) -> tuple[str, ...]:
         """The features that may become null."""
-        under_label = {threshold.column for threshold in log.thresholds.values()}
-        free = tuple(n for n, spec in log.event_features.items() if (spec.column or n) not in under_label)
-        return free if self.columns is None else self.columns
+        return tuple(free_features(log)) if self.columns is None else self.columns
 
     def check(self, log: SchemaConfig) -> None:
         """Raises ConfigError where a column is not an event feature that may be left out, or there is none."""

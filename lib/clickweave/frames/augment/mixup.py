@@ -14,8 +14,8 @@ from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.groups import fit_giants, parts_of
 from clickweave.frames.augment.numbers import (
-    GROUP_ROWS,
     Range,
     categories,
     check_numeric,
@@ -46,24 +46,23 @@ class Params(Section):
 
 @dataclass(frozen=True)
 class Numbers:
-    """Ranges of the features, and in how many parts a group of rows is cut at random."""
+    """Ranges of the features, and rows of the largest groups (groups.fit_giants)."""
 
     ranges: dict[str, Range]
-    parts: int
+    giants: dict[int, int]
 
 
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> Numbers:
-    """Two aggregates over train."""
+    """Two aggregates over train, one of them by label and categories."""
     ranges = fit_ranges(sources.train, params.columns or numeric_features(log))
-    return Numbers(ranges, 1 + sources.train.count() // GROUP_ROWS)
+    return Numbers(ranges, fit_giants(sources.train, "label", *categories(log), share=params.share))
 
 
 def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """One copy of a seeded share of rows, mixed with another chosen row: the next in random order of those with equal
     label, categorical and id features. A row without any such other is no copy.
 
-    One shuffle by label, categories and random part of about GROUP_ROWS rows, so that a label of a billion rows is many
-    tasks' work.
+    One shuffle by label and categories; a giant group is dealt out at random to parts of about GROUP_ROWS rows.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -72,9 +71,10 @@ def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, 
     from clickweave.frames.draws import unit_draw
 
     chosen = sources.train.where(unit_draw("row_id", salt="mixup", seed=seed) < params.share)
-    part = F.floor(unit_draw("row_id", salt="mixup part", seed=seed) * fitted.parts)
+    alike = ("label", *categories(log))
+    part = F.floor(unit_draw("row_id", salt="mixup part", seed=seed) * parts_of(fitted.giants, *alike))
     chosen = chosen.withColumns({"_part": part, "_order": unit_draw("row_id", salt="mixup order", seed=seed)})
-    group = Window.partitionBy("label", *categories(log), "_part")
+    group = Window.partitionBy(*alike, "_part")
     in_order = group.orderBy("_order", "row_id")
     values = F.struct(*[F.col(feature_column(name)) for name in fitted.ranges], F.col("row_id"))
     next_row, first_row = F.lead(values).over(in_order), F.first(values).over(in_order)

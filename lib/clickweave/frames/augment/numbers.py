@@ -6,14 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import EventTypes, LabelColumns, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-GROUP_ROWS = 10_000  # of one group of rows that are compared with each other, about
 LABEL_KINDS = ("categorical", "id")
 
 
@@ -32,14 +31,24 @@ class Range:
     sd: float
 
 
+def free_features(log: SchemaConfig) -> dict[str, str]:
+    """Event features that may change, and their kinds: those whose raw column has no role besides. One under a label
+    cannot change without the label, one that is the position as well not without it.
+    """
+    taken = {log.user, log.item, log.session, log.slate, log.query, log.position, log.propensity}
+    match log.labels:
+        case EventTypes(column=column):
+            taken.add(column)
+        case LabelColumns(columns=columns):
+            taken |= {column if isinstance(column, str) else column.column for column in columns}
+    if log.event_time is not None:
+        taken.add(log.event_time.column)
+    return {name: spec.kind for name, spec in log.event_features.items() if (spec.column or name) not in taken}
+
+
 def numeric_features(log: SchemaConfig) -> tuple[str, ...]:
-    """The numeric event features that may change; those under a label threshold may not, since the label must stay."""
-    under_label = {threshold.column for threshold in log.thresholds.values()}
-    return tuple(
-        name
-        for name, spec in log.event_features.items()
-        if spec.kind == "numeric" and (spec.column or name) not in under_label
-    )
+    """The numeric event features that may change."""
+    return tuple(name for name, kind in free_features(log).items() if kind == "numeric")
 
 
 def check_numeric(log: SchemaConfig, name: str, columns: Sequence[str] | None) -> None:

@@ -5,6 +5,7 @@ Edits of letters and words after Wei and Zou (2019) and of queries by common cli
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 LEAST_LETTERS = 4  # of a query whose letters are edited: of fewer one is too much
+JOINED = r"[\p{M}\x{200D}\x{FE0F}\x{1F3FB}-\x{1F3FF}\x{1F1E6}-\x{1F1FF}]"  # marks, joiners, skin tones, flags
 MOST_QUERIES = 50  # of one item that may stand in for each other
 LETTERS = ("swap_letters", "drop_letter", "double_letter")
 WORDS = ("drop_word", "swap_words")
@@ -53,10 +55,12 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
 
 def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """One copy of a seeded share of rows with a query, edited by a drawn kind; where the text does not allow that,
-    by the first kind of letters that is asked for, if it is long enough.
+    by a kind of letters that is asked for, if it is long enough.
 
-    Letters are code points, words what blanks part. Queries that come out empty or as they were are no copies; item and
-    label stay. Narrow, but for coclick one shuffle of clicked queries and one join by item of the rows that drew it.
+    Letters are code points; of texts with combining marks or joined emoji none is edited, since that could break a
+    sign. Words are what blanks part; one edit of words is made, however many are allowed. Queries that come out empty or
+    as they were are no copies; item and label stay. Narrow, but for coclick one shuffle of clicked queries and one join
+    by item of the rows that drew it.
     """
     from pyspark.sql import functions as F
 
@@ -77,12 +81,12 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     rows = rows.withColumn("_text", F.coalesce("_text", by_words))
     letters = [kind for kind in kinds if kind in LETTERS]
     if letters:
-        rows = _edited_letters(rows, letters[0], params, seed)
+        rows = _edited_letters(rows, letters, params, seed)
     made = rows.where("trim(_text) <> '' and _text <> query").withColumn("query", F.col("_text"))
     return row_copies(made, log, f"query_edit {seed}").select(*sources.train.columns)
 
 
-def _edited_letters(rows: DataFrame, default: str, params: Params, seed: int) -> DataFrame:
+def _edited_letters(rows: DataFrame, kinds: Sequence[str], params: Params, seed: int) -> DataFrame:
     """`_text` after some edits of letters, where it is null and the query is long enough. Each edit swaps a letter with
     the next one, drops or doubles it.
     """
@@ -90,14 +94,17 @@ def _edited_letters(rows: DataFrame, default: str, params: Params, seed: int) ->
 
     from clickweave.frames.draws import unit_draw
 
-    open_rows = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS)
-    kind = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(F.lit(default))
+    open_rows = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS) & ~F.col("query").rlike(JOINED)
+    place = (F.floor(unit_draw("row_id", salt="query_edit letters", seed=seed) * len(kinds)) + 1).cast("int")
+    drawn = F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place)
+    kind = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn)
     edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits))
     rows = rows.withColumns({"_open": F.when(open_rows, edits).otherwise(0), "_kind": kind})
     rows = rows.withColumn("_text", F.when(F.col("_open") > 0, F.col("query")).otherwise(F.col("_text")))
     for number in range(params.max_edits):  # a projection each, or one is written into the next many times over
         draw = unit_draw("row_id", salt=f"query_edit letter {number}", seed=seed)
-        at = (F.floor(draw * (F.length("_text") - 1)) + 1).cast("int")  # from 1 to the last but one
+        most = F.length("_text") - F.when(F.col("_kind") == "swap_letters", 1).otherwise(0)  # the last has no next one
+        at = (F.floor(draw * most) + 1).cast("int")
         rows = rows.withColumn("_at", F.when(F.col("_open") > number, at))
         before, one, other = ("left(_text, _at - 1)", "substring(_text, _at, 1)", "substring(_text, _at + 1, 1)")
         after = "substring(_text, _at + 2)"

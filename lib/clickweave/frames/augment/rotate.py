@@ -18,6 +18,7 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import SESSION, Sources, check_sessions
+from clickweave.frames.augment.numbers import free_features
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -38,7 +39,7 @@ class Params(Section):
 
     def targets(self, log: SchemaConfig) -> tuple[str, ...]:
         """The features that are rotated."""
-        vectors = tuple(name for name, spec in log.event_features.items() if spec.kind == "vector")
+        vectors = tuple(name for name, kind in free_features(log).items() if kind == "vector")
         return vectors if self.columns is None else self.columns
 
     def check(self, log: SchemaConfig) -> None:
@@ -72,7 +73,8 @@ def apply(sources: Sources, fitted: dict[str, int], params: Params, log: SchemaC
     from clickweave.frames.draws import unit_draw
 
     chosen = sources.train.where(unit_draw("row_id", salt="rotate", seed=seed) < params.share)
-    chosen = chosen.where(F.coalesce(*[F.size(feature_column(name)) for name in fitted], F.lit(0)) > 0)
+    sizes = [F.coalesce(F.size(feature_column(name)), F.lit(0)) for name in fitted]
+    chosen = chosen.where(F.greatest(F.lit(0), *sizes) > 0)
     angle = F.lit(params.angle)
     if params.per == "session":
         angle = angle * (2 * unit_draw(*SESSION, salt="rotate angle", seed=seed) - 1)

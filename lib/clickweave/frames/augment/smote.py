@@ -17,8 +17,8 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.groups import fit_giants, parts_of
 from clickweave.frames.augment.numbers import (
-    GROUP_ROWS,
     Range,
     categories,
     check_numeric,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
-SPREAD = 6.0  # standard deviations that nearly all projections lie within
+LOGISTIC = 1.702  # slope with which a logistic curve is within 0.01 of the normal distribution's (Bowling et al. 2009)
 
 
 class Params(Section):
@@ -52,28 +52,30 @@ class Params(Section):
 
 @dataclass(frozen=True)
 class Labels:
-    """Ranges of the features, the rarer labels, and in how many strips a group of rows is cut along a line."""
+    """Ranges of the features, the rarer labels, and rows of their largest groups (groups.fit_giants)."""
 
     ranges: dict[str, Range]
     rare: tuple[int, ...]
-    strips: int
+    giants: dict[int, int]
 
 
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> Labels:
-    """Ranges and rows by label; two aggregates over train."""
+    """Three aggregates over train: ranges, rows by label, rows by rarer label and categories."""
+    from pyspark.sql import functions as F
+
     ranges = fit_ranges(sources.train, params.columns or numeric_features(log))
     counts = {row["label"]: row["count"] for row in sources.train.groupBy("label").count().collect()}
-    most = max(counts, key=lambda label: (counts[label], -label), default=0)
-    rare = {label: count for label, count in counts.items() if label != most}
-    return Labels(ranges, tuple(sorted(rare)), 1 + max(rare.values(), default=0) // GROUP_ROWS)
+    rare = tuple(sorted(label for label, count in counts.items() if count < max(counts.values())))
+    few = sources.train.where(F.col("label").isin(*rare)) if rare else sources.train.limit(0)
+    return Labels(ranges, rare, fit_giants(few, "label", *categories(log)))
 
 
 def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """About `ratio` rows per row of a rarer label: x + u (z - x) with u uniform and z one of the k rows that follow x
-    on a random line, of those with equal label, categorical and id features and in the same strip along a second line.
+    (of the last one, come before it) on a random line, of those with equal label, categorical and id features.
 
-    Item, query and categories are the row's own. A row without a neighbour makes none. One shuffle by label, categories
-    and strip, of about GROUP_ROWS rows where the strips are evenly full.
+    Item, query and categories are the row's own. A row without a neighbour makes none. One shuffle by label and
+    categories; a giant group is cut into strips of about GROUP_ROWS rows.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -83,17 +85,20 @@ def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, s
 
     rare = sources.train.where(F.col("label").isin(*fitted.rare)) if fitted.rare else sources.train.limit(0)
     along, across = (_projection(fitted.ranges, f"smote {side} {seed}") for side in ("along", "across"))
-    strip = F.floor((across + SPREAD) / (2 * SPREAD) * fitted.strips)
-    rows = rare.withColumns({"_along": along, "_strip": strip})
-    group = Window.partitionBy("label", *categories(log), "_strip").orderBy("_along", "row_id")
+    alike = ("label", *categories(log))
+    share = F.lit(1.0) / (F.lit(1.0) + F.exp(across * F.lit(-LOGISTIC)))  # of rows below, about
+    rows = rare.withColumns({"_along": along, "_strip": F.floor(share * parts_of(fitted.giants, *alike))})
+    group = Window.partitionBy(*alike, "_strip").orderBy("_along", "row_id")
     values = F.struct(*[F.col(feature_column(name)) for name in fitted.ranges], F.col("row_id"))
     after = F.collect_list(values).over(group.rowsBetween(1, params.k))
+    before = F.collect_list(values).over(group.rowsBetween(-params.k, -1))
     whole, part = int(params.ratio), params.ratio % 1.0
     extra = (unit_draw("row_id", salt="smote count", seed=seed) < part).cast("int")
     numbers = F.slice(F.sequence(F.lit(0), F.lit(whole + 1)), F.lit(2), F.lit(whole) + extra)
-    rows = rows.withColumn("_after", after).where(F.size("_after") > 0).withColumn("_copy", F.explode(numbers))
-    place = F.floor(unit_draw("row_id", "_copy", salt="smote neighbour", seed=seed) * F.size("_after")) + 1
-    near = rows.withColumn("_other", F.element_at("_after", place.cast("int")))
+    rows = rows.withColumn("_near", F.when(F.size(after) > 0, after).otherwise(before))
+    rows = rows.where(F.size("_near") > 0).withColumn("_copy", F.explode(numbers))
+    place = F.floor(unit_draw("row_id", "_copy", salt="smote neighbour", seed=seed) * F.size("_near")) + 1
+    near = rows.withColumn("_other", F.element_at("_near", place.cast("int")))
     other = {feature_column(name): F.col(f"_other.{feature_column(name)}") for name in fitted.ranges}
     own_share = F.lit(1.0) - unit_draw("row_id", "_copy", salt="smote share", seed=seed)
     mixed = near.withColumns(mixed_with(other, fitted.ranges, own_share))

@@ -9,6 +9,8 @@ from mall import MALL
 
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError
+from clickweave.frames.augment.groups import fit_giants, parts_of
+from clickweave.frames.augment.numbers import free_features
 from clickweave.frames.augment.registry import operator
 
 QUERIES = SchemaConfig.model_validate({"user": "u", "item": "i", "query": "q", "labels": {"click": "c"}})
@@ -70,6 +72,22 @@ def test_new_rows_of_the_rarer_label_lie_between_a_row_and_one_like_it(mall, mal
     assert apart < 0.6 * (rare["feature_price"].max() - rare["feature_price"].min()) / 3  # unrelated rows: 1/3 of it
 
 
+def test_giant_groups_alone_are_cut_into_parts(spark):
+    rows = spark.range(30_000).selectExpr("id", "if(id < 25000, 'big', concat('small', id % 100)) as name")
+    giants = fit_giants(rows, "name")
+    assert list(giants.values()) == [25_000]
+    parts = rows.select("name", parts_of(giants, "name").alias("parts")).distinct().toPandas()
+    assert parts.set_index("name")["parts"].to_dict() == {"big": 3} | {f"small{n}": 1 for n in range(100)}
+    assert fit_giants(rows, "name", share=0.3) == {}
+
+
+def test_a_feature_that_has_another_role_stays():
+    roles = {"item": "i", "position": "p", "labels": {"click": "c", "like": {"column": "r", "at_least": 3}}}
+    features = {"p": "numeric", "c": "numeric", "r": "numeric", "i": "id", "x": "numeric", "y": "categorical"}
+    log = SchemaConfig.model_validate(roles | {"features": features})
+    assert free_features(log) == {"x": "numeric", "y": "categorical"}
+
+
 @pytest.fixture
 def queries(real_of):
     """texts -> real rows, each with a user and an item of its own."""
@@ -106,6 +124,18 @@ def test_letters_of_any_script_are_edited_within_bounds(queries):
         assert set(after) <= set(before)
         after.encode("utf-8")
     assert not {"ab", "电影"} & {real[row["parent_id"]] for row in rows}  # too short
+
+
+def test_signs_of_several_code_points_are_not_taken_apart(queries):
+    joined = ["cafe\u0301 creme", "👩\u200d👧 gifts", "👍🏽 thumbs up", "🇩🇪 flag pins"]
+    made = rows_by("query_edit", queries(joined), QUERIES, share=1, kinds=["swap_letters", "drop_letter"])
+    assert made.isEmpty()
+
+
+def test_every_letter_may_be_dropped(queries):
+    train = queries(["abcd"] * 200)
+    made = rows_by("query_edit", train, QUERIES, share=1, kinds=["drop_letter"], max_edits=1)
+    assert {row[0] for row in made.select("query").distinct().collect()} == {"bcd", "acd", "abd", "abc"}
 
 
 def test_words_are_dropped_or_swapped_whole(queries):
