@@ -59,8 +59,8 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
 
     Letters are code points; of texts with combining marks or joined emoji none is edited, since that could break a
     sign. Words are what blanks part; one edit of words is made, however many are allowed. Queries that come out empty
-    or as they were are no copies; item and label stay. Narrow, but for coclick one shuffle of clicked queries and one join
-    by item of the rows that drew it.
+    or as they were are no copies; item and label stay. Narrow, but for coclick one shuffle of clicked queries and one
+    join by item of the rows that drew it.
     """
     from pyspark.sql import functions as F
 
