@@ -65,7 +65,7 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
 
 
 def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """Copies of a seeded share of sessions in which at least one item, never the last event's, is masked.
+    """Copies of a seeded share of sessions in which at least one item more, never the last event's, is masked.
 
     Masked events are on no slate, since an item stands once on one; their item attributes are null, since the
     catalogue does not know the mask. One shuffle by session; a session of a million events is sorted by one task,
@@ -81,7 +81,8 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     rows = chosen_sessions(sources.train, params.share, "mask", seed)
     goes_on = F.lead("row_id").over(session.orderBy("event_time", "row_id")).isNotNull()
     drawn = unit_draw("row_id", salt="mask item", seed=seed) < params.rate
-    rows = rows.withColumn("_masked", goes_on & drawn & F.col("item_id").isNotNull())
+    shown = F.col("item_id") != mask_code(sources.train, log)  # in a chain some are masked already
+    rows = rows.withColumn("_masked", goes_on & drawn & F.coalesce(shown, F.lit(False)))
     rows = rows.withColumn("_any", F.bool_or("_masked").over(session)).where("_any")
     made = off_slates(session_copies(rows, log, f"mask {seed}"), log, F.col("_masked"))
     item = F.when(F.col("_masked"), F.lit(mask_code(sources.train, log))).otherwise(F.col("item_id"))

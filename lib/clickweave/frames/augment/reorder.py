@@ -76,10 +76,13 @@ def _stands_twice(session: WindowSpec) -> Column:
 
 
 def _new_time() -> Column:
-    """The time of the place that the event's draw has among the draws; where that is the old order, of its reverse."""
+    """The time of the place that the event's draw has among the draws; of its reverse where no time would change, as
+    when only events of one moment trade places.
+    """
     from pyspark.sql import functions as F
 
-    draws = F.col("_moving._draw")
-    rising = F.sort_array(draws)
-    order = F.when(rising == draws, F.reverse(rising)).otherwise(rising)
-    return F.get("_moving.event_time", F.array_position(order, F.col("_draw")) - 1)
+    times, draws = F.col("_moving.event_time"), F.sort_array("_moving._draw")
+    by_draw = F.sort_array(F.transform("_moving", lambda event: F.struct(event["_draw"], event["event_time"])))
+    same = by_draw.getField("event_time") == times
+    order = F.when(same, F.reverse(draws)).otherwise(draws)
+    return F.get(times, F.array_position(order, F.col("_draw")) - 1)

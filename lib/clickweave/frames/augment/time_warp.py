@@ -60,7 +60,8 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     if log.session is None:
         rows = rows.withColumn("_gap", F.col("_us") - F.lag("_us").over(session.orderBy("_us")))
         longest_us = int(log.session_gap * 1e6) // step * step
-        bounds.append(longest_us / F.nullif("_widest", F.lit(0)))
+        # in a chain a session may hold a longer pause, which then grows no further
+        bounds.append(F.greatest(F.lit(longest_us) / F.nullif("_widest", F.lit(0)), F.lit(1.0)))
     else:
         rows = rows.withColumn("_gap", F.lit(None).cast("bigint"))
     rows = rows.withColumns(

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ConfigError, ContractError
+from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.registry import operator
 from clickweave.frames.source_rows import with_source
 
@@ -116,6 +117,18 @@ def test_a_session_at_the_end_of_the_log_is_not_warped_past_it(real_of, made_by)
     assert min(ends) < 500
 
 
+def test_views_that_span_sessions_are_warped_by_no_more_than_sigma(made_by, history):
+    """As in a chain; such views have pauses of days, which no factor can bring below the session gap."""
+    views = made_by("prefix_windows", history, LOG, views_per_user=3)
+    warped = made_by("time_warp", views, LOG, share=1, sigma=0.2)
+    lengths = [
+        {key[1]: events[-1][0] - events[0][0] for key, events in sessions_of(rows).items()} for rows in (views, warped)
+    ]
+    factors = [length / lengths[0][session.removesuffix("-time_warp0")] for session, length in lengths[1].items()]
+    assert len(factors) > 80
+    assert min(factors) > 0.4  # exp(-4.5 * sigma)
+
+
 def test_days_move_by_whole_weeks_together_and_inside_the_window(made_by, history):
     made = made_by("day_shift", history, LOG, share=1, days=21)
     first, last = history.agg(*[how(F.unix_micros("event_time")) for how in (F.min, F.max)]).first()
@@ -147,6 +160,21 @@ def test_masks_never_hide_the_last_event_and_follow_the_rate(made_by, history):
     assert masked / before_last == pytest.approx(0.3, abs=4 * (0.21 / before_last) ** 0.5)
 
 
+def test_a_masked_copy_is_masked_again_only_with_one_item_more(made_by, history):
+    """As in a chain of two masks, both fitted to the real rows."""
+
+    def num_masks(rows):
+        sessions = sessions_of(rows, ("item_id",))
+        return {session: sum(item == "syn-mask" for _, item in events) for (_, session), events in sessions.items()}
+
+    mask = operator("mask")
+    once = made_by("mask", history, LOG, share=1, rate=0.3)
+    before = num_masks(once)
+    after = num_masks(mask.apply(Sources(once), None, mask.Params(share=1, rate=0.1), LOG, 1))
+    assert after
+    assert all(num > before[session.removesuffix("-mask1")] for session, num in after.items())
+
+
 @pytest.mark.parametrize(("kind", "code"), [("bigint", 2**62), ("int", 2**30)])
 def test_a_mask_is_a_number_where_items_are_and_never_a_real_item(real_of, made_by, kind, code):
     rows = [("u", event, FIRST + event, "view") for event in range(20)]
@@ -171,6 +199,18 @@ def test_reordering_moves_single_events_of_one_window_and_leaves_moments_and_fun
         assert funnel_breaks(copy) <= funnel_breaks(parent)
     sessions = [events for events in sessions_of(history).values() if len(events) >= 2]
     assert 0.7 * len(sessions) < len(pairs) <= len(sessions)
+
+
+def test_events_of_one_moment_trading_places_are_no_new_order(real_of, made_by):
+    """As on a result page, whose items are all of one time."""
+    rows = [(f"u{user}", f"i{place}", FIRST + place // 3 * 60, "view") for user in range(60) for place in range(6)]
+    history = real_of(rows, TYPE, LOG)
+    pairs = with_parents(made_by("reorder", history, LOG, share=1, rate=0.5), history)
+    assert len(pairs) > 15  # half of the windows hold both moments
+    for copy, parent in pairs:
+        assert [event[0] for event in copy] == [event[0] for event in parent]
+        after = {event[1]: event[0] for event in copy}
+        assert any(after[event[1]] != event[0] for event in parent)
 
 
 def test_deleting_leaves_no_purchase_whose_click_is_gone(made_by, history):
