@@ -81,40 +81,37 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     rows = rows.withColumn("_text", F.coalesce("_text", by_words))
     letters = [kind for kind in kinds if kind in LETTERS]
     if letters:
-        rows = _edited_letters(rows, letters, params, seed)
+        rows = rows.withColumn("_text", F.coalesce("_text", _edited_letters(letters, params, seed)))
     made = rows.where("trim(_text) <> '' and _text <> query").withColumn("query", F.col("_text"))
     return row_copies(made, log, f"query_edit {seed}").select(*sources.train.columns)
 
 
-def _edited_letters(rows: DataFrame, kinds: Sequence[str], params: Params, seed: int) -> DataFrame:
-    """`_text` after some edits of letters, where it is null and the query is long enough. Each edit swaps a letter with
-    the next one, drops or doubles it.
+def _edited_letters(kinds: Sequence[str], params: Params, seed: int) -> Column:
+    """The query after some edits of letters, where it is long enough, else null. Each edit swaps a letter with the next
+    one, drops or doubles it; one lambda for all edits, since written one into the other they would grow without end.
     """
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
-    open_rows = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS) & ~F.col("query").rlike(JOINED)
     place = (F.floor(unit_draw("row_id", salt="query_edit letters", seed=seed) * len(kinds)) + 1).cast("int")
     drawn = F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place)
     kind = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn)
-    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits))
-    rows = rows.withColumns({"_open": F.when(open_rows, edits).otherwise(0), "_kind": kind})
-    rows = rows.withColumn("_text", F.when(F.col("_open") > 0, F.col("query")).otherwise(F.col("_text")))
-    for number in range(params.max_edits):  # a projection each, or one is written into the next many times over
-        draw = unit_draw("row_id", salt=f"query_edit letter {number}", seed=seed)
-        most = F.length("_text") - F.when(F.col("_kind") == "swap_letters", 1).otherwise(0)  # the last has no next one
+    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits)).cast("int")
+    numbers = F.slice(F.sequence(F.lit(0), edits), F.lit(2), edits)
+
+    def once_more(text: Column, number: Column) -> Column:
+        draw = unit_draw(F.col("row_id"), number, salt="query_edit letter", seed=seed)
+        most = F.length(text) - F.when(kind == "swap_letters", 1).otherwise(0)  # the last has no next one
         at = (F.floor(draw * most) + 1).cast("int")
-        rows = rows.withColumn("_at", F.when(F.col("_open") > number, at))
-        before, one, other = ("left(_text, _at - 1)", "substring(_text, _at, 1)", "substring(_text, _at + 1, 1)")
-        after = "substring(_text, _at + 2)"
-        edited = F.expr(
-            f"case _kind when 'swap_letters' then concat({before}, {other}, {one}, {after})"
-            f" when 'drop_letter' then concat({before}, {other}, {after})"
-            f" else concat({before}, {one}, {one}, {other}, {after}) end"
-        )
-        rows = rows.withColumn("_text", F.when(F.col("_at").isNotNull(), edited).otherwise(F.col("_text")))
-    return rows
+        one, other = F.substr(text, at, F.lit(1)), F.substr(text, at + 1, F.lit(1))
+        before, after = F.left(text, at - 1), F.substr(text, at + 2)
+        swapped, dropped = F.concat(before, other, one, after), F.concat(before, other, after)
+        edited = F.when(kind == "swap_letters", swapped).when(kind == "drop_letter", dropped)
+        return edited.otherwise(F.concat(before, one, one, other, after))
+
+    enough = (F.length("query") >= LEAST_LETTERS) & ~F.col("query").rlike(JOINED)
+    return F.when(enough, F.aggregate(numbers, F.col("query"), once_more))
 
 
 def _edited_words(words: Column, draw: Column) -> Column:
