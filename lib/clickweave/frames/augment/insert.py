@@ -45,8 +45,8 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
 
     A new event follows one with a label of at most 1 and copies all of it but the item, which is a neighbour of its
     item, nearer ones more often; it has no slate, position or propensity. A gap gets one with a chance in proportion to
-    its length, so that gaps keep their law, at an even time in it, in whole units of the log. One shuffle by session,
-    one join by item, one by session. Where no side is small enough to be broadcast, 8 exchanges in all.
+    its length, so that gaps keep their law, at an even time inside it, in whole units of the log. One shuffle by
+    session, one join by item, one by session. Where no side is small enough to be broadcast, 8 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -71,13 +71,15 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     mean_us = F.try_divide(F.col("_last") - F.col("_first"), F.col("_n") - 1)
     longer = F.coalesce(F.try_divide(F.col("_next") - time_us, mean_us), F.lit(1.0))
     drawn = unit_draw("row_id", salt="insert gap", seed=seed) < longer * params.rate
-    gaps = rows.where(drawn & F.col("_next").isNotNull() & (F.col("label") <= 1))
+    wide = F.col("_next") - time_us >= 2 * step_us  # so that the new event has a time of its own
+    gaps = rows.where(drawn & F.coalesce(wide, F.lit(False)) & (F.col("label") <= 1))
     near = F.array_sort(F.collect_list(F.struct("rank", F.col("neighbour_id").alias("item_id"))))
     lists = sources.neighbours.groupBy("item_id").agg(near.alias("_near"))
     place = 1 + F.floor(F.pow(unit_draw("row_id", salt="insert item", seed=seed), F.lit(2)) * F.size("_near")).cast(
         "int"
     )
-    steps = F.floor((F.col("_next") - time_us) / step_us * unit_draw("row_id", salt="insert time", seed=seed))
+    most = F.floor((F.col("_next") - time_us) / step_us) - 1
+    steps = 1 + F.floor(most * unit_draw("row_id", salt="insert time", seed=seed))
     lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("position", "propensity")}
     new = gaps.join(lists, "item_id").withColumn("_item", F.element_at("_near", place).getField("item_id"))
     new = new.withColumns(

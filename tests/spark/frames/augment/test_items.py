@@ -119,6 +119,7 @@ def test_inserted_items_stand_between_their_session_s_events(shop_of_tastes, tas
     assert new.groupby(made["session_id"]).any().all()
     assert not new[made.groupby("session_id")["event_time"].transform("max") == made["event_time"]].any()
     assert (kind_of(made["item_id"])[new] == kind_of(real.loc[made["parent_id"][new], "item_id"]).to_numpy()).all()
+    assert not made.duplicated(["session_id", "event_time"]).any()
     held = taste_table[taste_table["session_id"].isin(real.loc[made["parent_id"], "session_id"])]
     assert set(made["parent_id"]) == set(held["row_id"])  # sessions come whole
 
