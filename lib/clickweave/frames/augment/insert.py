@@ -75,9 +75,8 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     gaps = rows.where(drawn & F.coalesce(wide, F.lit(False)) & (F.col("label") <= 1))
     near = F.array_sort(F.collect_list(F.struct("rank", F.col("neighbour_id").alias("item_id"))))
     lists = sources.neighbours.groupBy("item_id").agg(near.alias("_near"))
-    place = 1 + F.floor(F.pow(unit_draw("row_id", salt="insert item", seed=seed), F.lit(2)) * F.size("_near")).cast(
-        "int"
-    )
+    nearer = F.pow(unit_draw("row_id", salt="insert item", seed=seed), F.lit(2))
+    place = 1 + F.floor(nearer * F.size("_near")).cast("int")
     most = F.floor((F.col("_next") - time_us) / step_us) - 1
     steps = 1 + F.floor(most * unit_draw("row_id", salt="insert time", seed=seed))
     lost = {name: F.lit(None).cast(rows.schema[name].dataType) for name in ("position", "propensity")}
