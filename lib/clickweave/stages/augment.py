@@ -58,12 +58,12 @@ def _rewritten(run: StageRun, sources: Sources, chain: Sequence[BaseModel], seed
     """The rows that come out of a chain, and what its operators were fitted to, which is real/train for all."""
     log, raw_type = run.recipe.log, source_type(sources.train)
     items, _ = catalogue.sides(log)
-    made, found = sources.train, {}
+    made, found = sources.train, []
     for params in chain:
         chosen = operator(_name([params]))
         fitted = chosen.fit(sources, params, log)
         made = chosen.apply(replace(sources, train=made), fitted, params, log, seed)
-        found[_name([params])] = _plain(fitted)
+        found.append(_plain(fitted))
     changes = any(operator(_name([params])).CHANGES_ITEM for params in chain)
     attributes = catalogue.raw_attributes(items, raw_type) if changes else {}
     if attributes and sources.items is not None:

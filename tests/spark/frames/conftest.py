@@ -72,26 +72,24 @@ def real_of(raw_of):
 
 
 @pytest.fixture(scope="session")
-def shop(spark):
-    """The shop log as real rows, kept in memory for all tests of the session."""
-    frame = spark.createDataFrame(shop_rows(), SHOP_TYPE)
-    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
-    events = real_events(raw, SHOP).cache()
-    assert events.count() == len(shop_rows())
-    return events
+def kept_rows_of(spark):
+    """rows, type, log -> real rows, kept in memory for fixtures that live longer than a test."""
+
+    def make(rows, ddl, log):
+        frame = spark.createDataFrame(rows, ddl)
+        raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
+        return real_events(raw, log).cache()
+
+    return make
 
 
 @pytest.fixture(scope="session")
-def mall(spark):
-    """The mall as real rows, kept in memory for all tests of the session."""
-    frame = spark.createDataFrame(mall_rows(), MALL_TYPE)
-    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
-    events = real_events(raw, MALL).cache()
-    assert events.count() == len(mall_rows())
-    return events
+def shop(kept_rows_of):
+    """The shop log as real rows."""
+    return kept_rows_of(shop_rows(), SHOP_TYPE, SHOP)
 
 
 @pytest.fixture(scope="session")
-def real_events_of():
-    """The function real_events, for fixtures that live longer than a test."""
-    return real_events
+def mall(kept_rows_of):
+    """The mall as real rows."""
+    return kept_rows_of(mall_rows(), MALL_TYPE, MALL)

@@ -50,8 +50,7 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
 
     They are moved by whole days, so that the lender's first day becomes the user's; what then lies outside the log's
     window is left out. They stand on no slate. Shuffles: events by user, items of sparse and of active users by item,
-    pairs of users, lent events. Where no side is small enough to be broadcast,
-    13 exchanges in all.
+    pairs of users, lent events. Where no side is small enough to be broadcast, 13 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -72,14 +71,15 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     moved_us = F.unix_micros("event_time") + F.col("_move") * F.lit(DAY_US)
     taken = taken.withColumn("_time", moved_us.cast("bigint"))
     taken = taken.where(F.col("_time").between(fitted.first_us, fitted.last_us))
-    lost = {name: F.lit(None).cast(taken.schema[name].dataType) for name in ("propensity",)}
-    whose = {
-        "user_id": F.col("_borrower"),
-        "entity_id": F.col("_borrower"),
-        "session_id": F.concat("_borrower", F.lit("-borrowed")),
-    }
     made = taken.withColumns(
-        lost | whose | {"event_time": F.timestamp_micros("_time"), "weight": F.col("weight") * F.lit(params.weight)}
+        {
+            "user_id": F.col("_borrower"),
+            "entity_id": F.col("_borrower"),
+            "session_id": F.concat("_borrower", F.lit("-borrowed")),
+            "event_time": F.timestamp_micros("_time"),
+            "weight": F.col("weight") * F.lit(params.weight),
+            "propensity": F.lit(None).cast("double"),
+        }
     )
     copies = session_copies(made, log, f"borrow_neighbour {seed}", row_key=("_borrower",))
     return off_slates(copies, log, F.lit(True)).select(*sources.train.columns)

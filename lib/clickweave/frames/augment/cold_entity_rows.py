@@ -15,7 +15,7 @@ from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.neighbours import NEIGHBOURS
-from clickweave.frames.augment.numbers import LABEL_KINDS
+from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -38,7 +38,7 @@ class Params(Section):
         """Raises ConfigError where the log has no items, or none of their attributes is categorical or an id."""
         if log.item is None:
             raise ConfigError("augment operator cold_entity_rows needs schema.item")
-        if not any(spec.kind in LABEL_KINDS for spec in log.item_features.values()):
+        if not any(spec.kind in CATEGORY_KINDS for spec in log.item_features.values()):
             raise ConfigError("augment operator cold_entity_rows needs a categorical or id feature in item_features")
 
 

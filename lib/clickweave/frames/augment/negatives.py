@@ -57,8 +57,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
 
     Slate, propensity and the raw value under a threshold label are null, since nobody was shown this row. Fewer rows
     come out where an entity clicked nearly everything, or a slate holds fewer. Shuffles: items (or slates), clicked
-    pairs, wanted rows (once each). Where no side is small enough to be broadcast,
-    8 exchanges in all.
+    pairs, wanted rows (once each). Where no side is small enough to be broadcast, 8 exchanges in all.
     """
     from pyspark.sql import functions as F
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import SESSION
-from clickweave.frames.augment.numbers import LABEL_KINDS
+from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,7 +32,7 @@ def similar_items(train: DataFrame, items: DataFrame, log: SchemaConfig) -> Data
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    features = [feature_column(name) for name, spec in log.item_features.items() if spec.kind in LABEL_KINDS]
+    features = [feature_column(name) for name, spec in log.item_features.items() if spec.kind in CATEGORY_KINDS]
     together = _together(train, log)
     if features:
         popular = train.groupBy("item_id").count()

@@ -13,7 +13,7 @@ from clickweave.errors import ConfigError
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
 
-LABEL_KINDS = ("categorical", "id")
+CATEGORY_KINDS = ("categorical", "id")
 
 
 @dataclass(frozen=True)
@@ -117,4 +117,4 @@ def mixed_with(other: dict[str, Column], ranges: dict[str, Range], own_share: Co
 
 def categories(log: SchemaConfig) -> list[str]:
     """Canonical columns that two rows must agree in to be mixed: categorical and id event features."""
-    return [feature_column(name) for name, spec in log.event_features.items() if spec.kind in LABEL_KINDS]
+    return [feature_column(name) for name, spec in log.event_features.items() if spec.kind in CATEGORY_KINDS]

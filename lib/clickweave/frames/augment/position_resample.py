@@ -92,23 +92,25 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Examination:
         numbered = drawn.select(F.xxhash64("item_id").alias("item"), "position", "shows", "clicks").toArrow()
         numbered = numbered.sort_by([("item", "ascending"), ("position", "ascending")])  # sums of one order: equal bits
         columns = [numbered.column(name).to_numpy() for name in ("item", "position", "shows", "clicks")]
-        theta, relevance = examined(columns[0], np.searchsorted(positions, columns[1]), columns[2], columns[3])
+        place = np.searchsorted(positions, columns[1])
+        theta, relevance = examined(columns[0], place, columns[2], columns[3], num_places=len(positions))
     shares = tuple((shows / shows.sum()).tolist())
     return Examination(tuple(positions.tolist()), shares, tuple(theta.tolist()), min(float(relevance), MOST_RELEVANT))
 
 
 def examined(
-    item_N: np.ndarray, place_N: np.ndarray, shows_N: np.ndarray, clicks_N: np.ndarray
+    item_N: np.ndarray, place_N: np.ndarray, shows_N: np.ndarray, clicks_N: np.ndarray, *, num_places: int
 ) -> tuple[np.ndarray, float]:
     """Theta of each place, the best 1, and the mean gamma, by expectation-maximisation of the position-based model.
 
     Args:
         item_N, place_N: whose shows and clicks these are; places from 0.
+        num_places: of all places, also where a share of the items was never shown at one.
     """
     import numpy as np
 
     _, item_N = np.unique(item_N, return_inverse=True)
-    num_places, rate = int(place_N.max()) + 1, clicks_N.sum() / shows_N.sum()
+    rate = clicks_N.sum() / shows_N.sum()
     shows_P = np.maximum(np.bincount(place_N, shows_N, num_places), 1e-9)
     theta_P = np.maximum(np.bincount(place_N, clicks_N, num_places), 1e-9) / shows_P
     theta_P = theta_P / theta_P.max()
@@ -155,9 +157,8 @@ def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConf
     new = F.least(F.col("_old") * ratio, F.lit(1.0))
     click = F.col("_gamma") * (new - F.col("_old")) / (F.lit(1.0) - F.col("_gamma") * F.col("_old"))
     stays, comes = draw < ratio, draw < click
-    label = F.when(F.col("label") >= 1, F.when(stays, F.col("label")).otherwise(0)).otherwise(
-        F.when(comes, 1).otherwise(0)
-    )
+    clicked = F.col("label") >= 1
+    label = F.when(clicked & stays, F.col("label")).when(~clicked & comes, 1).otherwise(0)
     rows = rows.withColumn("_label", label.cast("bigint"))
     if log.thresholds:
         rows = rows.where(F.col("_label") == F.col("label"))

@@ -49,8 +49,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     """Copies of a seeded share of sessions in which at least one item is another; such events stand on no slate.
 
     One join by item, whose right side has one row per item, so that the events of an item with a million of them can be
-    split; one shuffle by session. Where no side is small enough to be broadcast,
-    15 exchanges in all.
+    split; one shuffle by session. Where no side is small enough to be broadcast, 15 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F

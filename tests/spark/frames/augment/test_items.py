@@ -39,12 +39,8 @@ def tastes(num_users=300, seed=0):
 
 
 @pytest.fixture(scope="module")
-def shop_of_tastes(spark, real_events_of):
-    from pyspark.sql import functions as F
-
-    frame = spark.createDataFrame(tastes(), TYPE)
-    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
-    return real_events_of(raw, TASTES).cache()
+def shop_of_tastes(kept_rows_of):
+    return kept_rows_of(tastes(), TYPE, TASTES)
 
 
 @pytest.fixture(scope="module")
@@ -167,12 +163,8 @@ def pages(num=4_000, seed=0):
 
 
 @pytest.fixture(scope="module")
-def shown(spark, real_events_of):
-    from pyspark.sql import functions as F
-
-    frame = spark.createDataFrame(pages(), "u string, i string, p int, c int")
-    raw = frame.select(F.struct(*frame.columns).alias("source"), F.lit(None).cast("string").alias("raw_text"))
-    return real_events_of(raw, PAGES).cache()
+def shown(kept_rows_of):
+    return kept_rows_of(pages(), "u string, i string, p int, c int", PAGES)
 
 
 def test_examination_is_recovered_from_clicks(shown):
@@ -189,7 +181,7 @@ def test_relevant_items_at_the_top_do_not_pass_for_examination():
     relevant = np.linspace(0.9, 0.2, 40)
     shows = 1 + 4_000 * np.exp(-((item / 8 - place) ** 2)) // 1
     clicks = rng.binomial(shows.astype(int), np.array(EXAMINED)[place] * relevant[item])
-    theta, _ = examined(item, place, shows, clicks)
+    theta, _ = examined(item, place, shows, clicks, num_places=5)
     rates = np.bincount(place, clicks) / np.bincount(place, shows)
     errors = [np.abs(each / each[0] - np.array(EXAMINED) / EXAMINED[0]).max() for each in (theta, rates)]
     assert errors[0] < 0.08 < errors[1]
