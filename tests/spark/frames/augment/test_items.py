@@ -187,6 +187,12 @@ def test_relevant_items_at_the_top_do_not_pass_for_examination():
     assert errors[0] < 0.08 < errors[1]
 
 
+def test_places_where_the_drawn_items_were_never_shown_are_known_too():
+    counts = np.array([0, 1]), np.array([10, 10]), np.array([5, 2])
+    theta, _ = examined(np.zeros(2, int), *counts, num_places=4)
+    assert theta.tolist() == pytest.approx([1, 0.4, 0, 0], abs=0.05)
+
+
 def test_clicks_by_position_keep_their_rates(shown):
     real = shown.toPandas()
     made = rows_by("position_resample", shown, PAGES, share=1).toPandas()
