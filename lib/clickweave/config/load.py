@@ -93,7 +93,11 @@ def _operators(section: dict[str, Any], variants: Variants) -> dict[str, Any]:
         where, is_chain = f"augment.operators[{number}]", isinstance(entry, list) and len(entry) > 0
         chain = entry if is_chain else [entry]
         places = [f"{where}[{step}]" if is_chain else where for step in range(len(chain))]
-        chains.append(tuple(_operator(step, place, variants) for step, place in zip(chain, places, strict=True)))
+        checked = tuple(_operator(step, place, variants) for step, place in zip(chain, places, strict=True))
+        for place, step, params in zip(places[:-1], chain[:-1], checked[:-1], strict=True):
+            if getattr(params, "ENDS_CHAIN", False):
+                raise ConfigError(f"{place}: {step['name']} must be the last operator of its chain")
+        chains.append(checked)
     return {**section, "operators": tuple(chains)}
 
 

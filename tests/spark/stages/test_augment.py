@@ -53,6 +53,9 @@ def test_all_rows_that_were_added_are_told_by_operator(augmented):
     assert {name: result.rows[name] for name in told} == told
     assert result.rows["added"] == len(made)
     assert result.rows["in"] == len(real)
+    parents = made.groupby("op")["parent_id"].nunique()
+    assert result.metrics["left_out"] == (len(real) - parents).to_dict()
+    assert result.metrics["left_out"]["crop+scale"] > 0
 
 
 def test_each_row_tells_its_real_parent(augmented):

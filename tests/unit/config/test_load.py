@@ -97,6 +97,11 @@ REFUSED = [
     ("augment.operators", ["crop"], "augment.operators[0]: must be a mapping with a name"),
     ("augment.operators", {"name": "crop"}, "augment.operators: must be a list"),
     ("augment.operators", [[{"name": "scale"}, "crop"]], "augment.operators[0][1]: must be a mapping with a name"),
+    (
+        "augment.operators",
+        [[{"name": "mask"}, {"name": "crop"}]],
+        "augment.operators[0][0]: mask must be the last operator of its chain",
+    ),
     ("augment.operators", [[]], "augment.operators[0]: must be a mapping with a name, or a list of these, got []"),
     ("augment.operators", [[{"name": "negatives"}, {"name": "crop"}]], "crop needs sessions"),
     ("augment.operators", [{"name": "negatives", "ratio": "x"}], "augment.operators[0].ratio = 'x'"),

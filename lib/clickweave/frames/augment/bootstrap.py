@@ -45,13 +45,15 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from clickweave.frames.draws import unit_draw
 
     day = F.floor(F.unix_micros("event_time") / F.lit(86_400_000_000))
-    draw = unit_draw(F.col("entity_id"), day, salt="bootstrap", seed=seed)
-    reached, chance = 0.0, math.exp(-params.share)
-    times = F.lit(0)
-    for number in range(MOST):  # inverse of the distribution function
+    reached, chance, cuts = 0.0, math.exp(-params.share), []
+    for number in range(MOST):  # the distribution function
         reached += chance
-        times = times + (draw >= F.lit(reached)).cast("int")
+        cuts.append(reached)
         chance *= params.share / (number + 1)
-    rows = sources.train.withColumn("_times", times).where("_times > 0")
+    times = F.lit(MOST)
+    for number, cut in reversed(list(enumerate(cuts))):
+        times = F.when(F.col("_draw") < cut, number).otherwise(times)
+    drawn = sources.train.withColumn("_draw", unit_draw(F.col("entity_id"), day, salt="bootstrap", seed=seed))
+    rows = drawn.where(F.col("_draw") >= cuts[0]).withColumn("_times", times)
     copies = rows.withColumn("_copy", F.explode(F.sequence(F.lit(1), F.col("_times"))))
     return session_copies(copies, log, f"bootstrap {seed}", "_copy").select(*sources.train.columns)

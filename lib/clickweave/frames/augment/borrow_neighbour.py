@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew: an event brings its own
 NEEDS_NEIGHBOURS = False
-MOST_DONORS = 100  # of one item
+MOST_LENDERS = 20  # of one item
+SPARE = 4  # events of a lender for each one that a user may borrow, so that users with one lender differ
 
 
 class Params(Section):
@@ -29,8 +30,8 @@ class Params(Section):
 
     name: Literal["borrow_neighbour"] = "borrow_neighbour"
     floor: int = Field(5, ge=1, description="users with at most so many events borrow; those with more lend")
-    max_events: int = Field(5, ge=0, description="events that a user borrows, at most")
-    r: float = Field(0.5, gt=0, le=0.9, description="share of the lender's events that one user borrows, at most")
+    max_events: int = Field(5, ge=0, le=200, description="events that a user borrows, at most")
+    r: float = Field(0.5, gt=0, le=0.9, description="share of a lender's events that are lent, to all users together")
     weight: float = Field(0.5, gt=0, lt=1, description="training weight of a borrowed event, beside 1 of a real one")
 
     def check(self, log: SchemaConfig) -> None:
@@ -46,11 +47,13 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> TimeWindow:
 
 
 def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """One session per sparse user of up to min(max_events, r * lender's events) of the lender's events, by hash.
+    """Sessions of sparse users with up to max_events of a lender's events, by hash; one for each session of the lender.
 
-    They are moved by whole days, so that the lender's first day becomes the user's; what then lies outside the log's
-    window is left out. They stand on no slate. Shuffles: events by user, items of sparse and of active users by item,
-    pairs of users, lent events. Where no side is small enough to be broadcast, 13 exchanges in all.
+    A lender's events are first cut to SPARE * max_events and to the share r of them, so that no history is lent as a
+    whole, not over many users either, and a lender of a million events costs no more than another. They are moved by
+    whole days, so that the lender's first day becomes the user's; what then lies outside the log's window is left out.
+    They stand on no slate. Shuffles: events by user, items of sparse and of active users by item, pairs of users, lent
+    events. Where no side is small enough to be broadcast, 15 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -58,16 +61,12 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     from clickweave.frames.augment.copies import off_slates, session_copies
     from clickweave.frames.draws import unit_draw
 
-    day = F.floor(F.unix_micros("event_time") / F.lit(DAY_US))
-    users = sources.train.where("user_id is not null").groupBy("user_id")
-    known = users.agg(F.count(F.lit(1)).alias("_n"), F.min(day).alias("_first_day"))
-    pairs = _pairs(sources.train, known, params, seed)
-    events = pairs.join(sources.train, F.col("user_id") == F.col("_lender"))
+    pairs = _pairs(sources.train, params, seed)
+    events = pairs.join(_lent(sources.train, pairs, params, seed), "_lender")
     drawn = Window.partitionBy("_borrower").orderBy(
         unit_draw("row_id", "_borrower", salt="borrow", seed=seed), "row_id"
     )
-    most = F.least(F.lit(params.max_events), F.floor(F.col("_lent") * params.r))
-    taken = events.withColumn("_rank", F.row_number().over(drawn)).where(F.col("_rank") <= most)
+    taken = events.withColumn("_rank", F.row_number().over(drawn)).where(F.col("_rank") <= params.max_events)
     moved_us = F.unix_micros("event_time") + F.col("_move") * F.lit(DAY_US)
     taken = taken.withColumn("_time", moved_us.cast("bigint"))
     taken = taken.where(F.col("_time").between(fitted.first_us, fitted.last_us))
@@ -75,7 +74,7 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
         {
             "user_id": F.col("_borrower"),
             "entity_id": F.col("_borrower"),
-            "session_id": F.concat("_borrower", F.lit("-borrowed")),
+            "session_id": F.concat_ws("-borrowed-", "_borrower", F.hex(F.xxhash64("session_id"))),
             "event_time": F.timestamp_micros("_time"),
             "weight": F.col("weight") * F.lit(params.weight),
             "propensity": F.lit(None).cast("double"),
@@ -85,28 +84,52 @@ def apply(sources: Sources, fitted: TimeWindow, params: Params, log: SchemaConfi
     return off_slates(copies, log, F.lit(True)).select(*sources.train.columns)
 
 
-def _pairs(train: DataFrame, known: DataFrame, params: Params, seed: int) -> DataFrame:
-    """_borrower, _lender (who shares most items, ties by hash), _lent (the lender's events) and _move (days)."""
+def _lent(train: DataFrame, pairs: DataFrame, params: Params, seed: int) -> DataFrame:
+    """The events of each lender that anybody may borrow, with `_lender`."""
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
-    touched = train.where("user_id is not null and item_id is not null").select("user_id", "item_id").distinct()
-    touched = touched.join(known, "user_id")
-    sparse = touched.where(F.col("_n") <= params.floor).select(
-        F.col("user_id").alias("_borrower"), "item_id", F.col("_first_day").alias("_to_day")
+    lenders = pairs.select(
+        F.col("_lender").alias("user_id"), F.floor(F.col("_all") * params.r).alias("_most")
+    ).distinct()
+    drawn = Window.partitionBy("user_id").orderBy(unit_draw("row_id", salt="lent", seed=seed), "row_id")
+    events = train.join(lenders, "user_id").withColumn("_rank", F.row_number().over(drawn))
+    kept = events.where((F.col("_rank") <= SPARE * params.max_events) & (F.col("_rank") <= F.col("_most")))
+    return kept.withColumn("_lender", F.col("user_id")).select("_lender", *train.columns)
+
+
+def _pairs(train: DataFrame, params: Params, seed: int) -> DataFrame:
+    """_borrower, _lender (who shares most items, ties by hash), _all (number of its events) and _move (days).
+
+    Of the active users of an item MOST_LENDERS are looked at, so that an item of a million users costs no more.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    from clickweave.frames.draws import unit_draw
+
+    user = Window.partitionBy("user_id")
+    day = F.min(F.floor(F.unix_micros("event_time") / F.lit(DAY_US))).over(user)
+    counted = train.where("user_id is not null").select(
+        "user_id", "item_id", F.count(F.lit(1)).over(user).alias("_all"), day.alias("_day")
     )
-    per_item = Window.partitionBy("item_id").orderBy(
+    touched = counted.where("item_id is not null").distinct()
+    of_item = Window.partitionBy("item_id").orderBy(
         unit_draw("user_id", "item_id", salt="lender", seed=seed), "user_id"
     )
-    active = touched.where(F.col("_n") > params.floor).withColumn("_rank", F.row_number().over(per_item))
-    lenders = active.where(F.col("_rank") <= MOST_DONORS).select(
-        F.col("user_id").alias("_lender"), "item_id", F.col("_n").alias("_lent"), F.col("_first_day").alias("_from_day")
+    active = touched.where(F.col("_all") > params.floor).withColumn("_rank", F.row_number().over(of_item))
+    lender = F.struct(F.col("user_id").alias("_lender"), "_all", F.col("_day").alias("_from_day"))
+    lenders = active.where(F.col("_rank") <= MOST_LENDERS).groupBy("item_id").agg(F.collect_list(lender).alias("_by"))
+    sparse = touched.where(F.col("_all") <= params.floor).select(
+        F.col("user_id").alias("_borrower"), "item_id", F.col("_day").alias("_to_day")
     )
-    same = ("_borrower", "_lender", "_lent", "_to_day", "_from_day")
-    shared = sparse.join(lenders, "item_id").groupBy(*same).agg(F.count(F.lit(1)).alias("_shared"))
+    # lists travel, not pairs: what follows needs no shuffle more
+    met = sparse.join(lenders, "item_id").select("_borrower", "_to_day", "_by").repartition("_borrower")
+    pairs = met.select("_borrower", "_to_day", F.inline("_by"))
+    shared = pairs.groupBy(*pairs.columns).agg(F.count(F.lit(1)).alias("_shared"))
     draw = unit_draw("_borrower", "_lender", salt="lender tie", seed=seed)
     best = Window.partitionBy("_borrower").orderBy(F.desc("_shared"), draw, "_lender")
     first = shared.withColumn("_place", F.row_number().over(best)).where("_place = 1")
-    return first.select("_borrower", "_lender", "_lent", (F.col("_to_day") - F.col("_from_day")).alias("_move"))
+    return first.select("_borrower", "_lender", "_all", (F.col("_to_day") - F.col("_from_day")).alias("_move"))

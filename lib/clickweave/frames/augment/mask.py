@@ -5,7 +5,7 @@ Item masking after BERT4Rec (Sun et al. 2019) and CL4SRec (Xie et al. 2022, sect
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,8 @@ NEEDS_NEIGHBOURS = False
 
 class Params(Section):
     """Parameters of `mask`."""
+
+    ENDS_CHAIN: ClassVar[bool] = True  # what hides items comes after all that looks at them
 
     name: Literal["mask"] = "mask"
     share: float = Field(0.2, ge=0, le=1, description="share of sessions that get a masked copy")

@@ -14,7 +14,6 @@ from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import Sources
-from clickweave.frames.augment.groups import fit_giants, parts_of
 from clickweave.frames.augment.numbers import (
     Range,
     categories,
@@ -29,6 +28,9 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
+MOST_DONORS = 200_000  # rows that others are mixed with, of all groups: they fit into every executor
+MOST_OF_GROUP = 1000  # Spark cuts groups before the shuffle up to this many
+LEAST_OF_GROUP = 10
 
 
 class Params(Section):
@@ -46,23 +48,32 @@ class Params(Section):
 
 @dataclass(frozen=True)
 class Numbers:
-    """Ranges of the features, and rows of the largest groups (groups.fit_giants)."""
+    """Ranges of the features, and how rows are paired.
+
+    Attributes:
+        groups: of rows with equal label and categories.
+        donors: rows of one group that others are mixed with, at most.
+    """
 
     ranges: dict[str, Range]
-    giants: dict[int, int]
+    groups: int
+    donors: int
 
 
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> Numbers:
     """Two aggregates over train, one of them by label and categories."""
     ranges = fit_ranges(sources.train, params.columns or numeric_features(log))
-    return Numbers(ranges, fit_giants(sources.train, "label", *categories(log), share=params.share))
+    groups = sources.train.select("label", *categories(log)).distinct().count()
+    return Numbers(ranges, groups, min(MOST_OF_GROUP, max(LEAST_OF_GROUP, MOST_DONORS // max(1, groups))))
 
 
 def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """One copy of a seeded share of rows, mixed with another chosen row: the next in random order of those with equal
-    label, categorical and id features. A row without any such other is no copy.
+    """One copy of a seeded share of rows, mixed with a drawn donor that has equal label, categorical and id features.
 
-    One shuffle by label and categories; a giant group is dealt out at random to parts of about GROUP_ROWS rows.
+    A row without any such other is no copy. Donors are some rows of each group, drawn by hash, without more columns
+    than are mixed. One shuffle of them, cut to what each task can need; they are broadcast while they are at most
+    MOST_DONORS, else one shuffle of rows joins them by group, where the rows of a giant group can be split. Two
+    exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -70,16 +81,21 @@ def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, 
     from clickweave.frames.augment.copies import row_copies
     from clickweave.frames.draws import unit_draw
 
-    chosen = sources.train.where(unit_draw("row_id", salt="mixup", seed=seed) < params.share)
-    alike = ("label", *categories(log))
-    part = F.floor(unit_draw("row_id", salt="mixup part", seed=seed) * parts_of(fitted.giants, *alike))
-    chosen = chosen.withColumns({"_part": part, "_order": unit_draw("row_id", salt="mixup order", seed=seed)})
-    group = Window.partitionBy(*alike, "_part")
-    in_order = group.orderBy("_order", "row_id")
-    values = F.struct(*[F.col(feature_column(name)) for name in fitted.ranges], F.col("row_id"))
-    next_row, first_row = F.lead(values).over(in_order), F.first(values).over(in_order)
-    paired = chosen.withColumn("_other", F.coalesce(next_row, first_row))
-    paired = paired.where(F.col("_other.row_id") != F.col("row_id"))
-    other = {feature_column(name): F.col(f"_other.{feature_column(name)}") for name in fitted.ranges}
-    mixed = paired.withColumns(mixed_with(other, fitted.ranges, F.lit(params.alpha)))
+    alike, names = F.struct("label", *categories(log)), [feature_column(name) for name in fitted.ranges]
+    rows = sources.train.withColumn("_alike", alike)
+    order = unit_draw("row_id", salt="mixup donor", seed=seed)
+    some = rows.select("_alike", F.struct(order.alias("order"), "row_id", *names).alias("_donor"))
+    in_order = Window.partitionBy("_alike").orderBy("_donor.order", "_donor.row_id")
+    some = some.withColumn("_place", F.row_number().over(in_order)).where(F.col("_place") <= fitted.donors)
+    donors = some.groupBy("_alike").agg(F.array_sort(F.collect_list("_donor")).alias("_donors"))
+    if fitted.groups * fitted.donors <= MOST_DONORS:
+        donors = F.broadcast(donors)
+    chosen = rows.where(unit_draw("row_id", salt="mixup", seed=seed) < params.share).join(donors, "_alike")
+    place = F.floor(unit_draw("row_id", salt="mixup place", seed=seed) * F.size("_donors")).cast("int")
+    drawn, next_one = F.get("_donors", place), F.get("_donors", (place + 1) % F.size("_donors"))
+    other = F.when(drawn["row_id"] == F.col("row_id"), next_one).otherwise(drawn)
+    paired = chosen.withColumn("_other", other).where(F.col("_other.row_id") != F.col("row_id"))
+    mixed = paired.withColumns(
+        mixed_with({name: F.col(f"_other.{name}") for name in names}, fitted.ranges, F.lit(params.alpha))
+    )
     return row_copies(mixed, log, f"mixup {seed}").select(*sources.train.columns)

@@ -134,8 +134,9 @@ def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConf
 
     A click stays with the chance theta_new / theta_old where that is below 1, else becomes label 0. A row without one
     that moves up becomes label 1 with the chance gamma (theta_new - theta_old) / (1 - gamma theta_old), gamma being the
-    item's, so that clicks by position keep their rates. Where thresholds make the labels, rows whose label would change
-    get no copy. Copies stand on no slate and have no propensity. One join by item, one shuffle of items.
+    item's, so that clicks by position keep their rates. Where thresholds make the labels, a label cannot change without
+    the value that it comes from: it stays, and the weight is multiplied by how much likelier it is at the new place.
+    Copies stand on no slate and have no propensity. One join by item, one shuffle of items.
     """
     from pyspark.sql import functions as F
 
@@ -153,24 +154,34 @@ def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConf
     ratio = F.least(
         F.greatest(_theta(fitted, F.col("_place")) / F.col("_old"), F.lit(1 / params.clip)), F.lit(params.clip)
     )
-    draw = unit_draw("row_id", salt="position_resample click", seed=seed)
-    new = F.least(F.col("_old") * ratio, F.lit(1.0))
-    click = F.col("_gamma") * (new - F.col("_old")) / (F.lit(1.0) - F.col("_gamma") * F.col("_old"))
-    stays, comes = draw < ratio, draw < click
-    clicked = F.col("label") >= 1
-    label = F.when(clicked & stays, F.col("label")).when(~clicked & comes, 1).otherwise(0)
-    rows = rows.withColumn("_label", label.cast("bigint"))
-    if log.thresholds:
-        rows = rows.where(F.col("_label") == F.col("label"))
+    rows = rows.withColumn("_new", F.least(F.col("_old") * ratio, F.lit(1.0)))
     positions = F.array(*[F.lit(position) for position in fitted.positions])
-    made = rows.withColumns(
-        {
-            "position": F.element_at(positions, F.col("_place") + 1).cast("bigint"),
-            "label": F.col("_label"),
-            "propensity": F.lit(None).cast("double"),
-        }
-    )
+    changes = {"position": F.element_at(positions, F.col("_place") + 1).cast("bigint")}
+    changes |= {"propensity": F.lit(None).cast("double")}
+    if log.thresholds:
+        changes["weight"] = F.col("weight") * _likelier(ratio)
+    else:
+        changes["label"] = _drawn_label(ratio, unit_draw("row_id", salt="position_resample click", seed=seed))
+    made = rows.withColumns(changes)
     return row_copies(made, log, f"position_resample {seed}").select(*sources.train.columns)
+
+
+def _drawn_label(ratio: Column, draw: Column) -> Column:
+    """The label at the new place; ratio is theta there over theta here."""
+    from pyspark.sql import functions as F
+
+    comes = F.col("_gamma") * (F.col("_new") - F.col("_old")) / (F.lit(1.0) - F.col("_gamma") * F.col("_old"))
+    clicked = F.col("label") >= 1
+    label = F.when(clicked & (draw < ratio), F.col("label")).when(~clicked & (draw < comes), 1).otherwise(0)
+    return label.cast("bigint")
+
+
+def _likelier(ratio: Column) -> Column:
+    """Chance of the row's own label at the new place over that at the old one."""
+    from pyspark.sql import functions as F
+
+    fewer = (F.lit(1.0) - F.col("_gamma") * F.col("_new")) / (F.lit(1.0) - F.col("_gamma") * F.col("_old"))
+    return F.when(F.col("label") >= 1, ratio).otherwise(fewer)
 
 
 def _relevance(shown: DataFrame, fitted: Examination) -> DataFrame:

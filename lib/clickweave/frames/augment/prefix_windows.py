@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 MOST_VIEWS = 1000  # of one user
+MOST_LOOKUPS = 10_000_000  # of a user's events in the user's views: seconds of one task
 
 
 class Params(Section):
@@ -62,9 +63,10 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> ViewRate:
 def apply(sources: Sources, fitted: ViewRate, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """Views of users: at most max_len events in a row and the next one after them, each view a session of its own.
 
-    A view may span sessions of the log, and its session holds them all. A user has at most 1000 views. One shuffle by
-    entity, with a = 0 of those who have views only; a user of a million events is sorted by one task, on disk where
-    memory ends, and each event is looked up in each of the user's views.
+    A view may span sessions of the log, and its session holds them all. A user has at most 1000 views, with a > 0 no
+    more than ten million by the number of events. One shuffle by entity, with a = 0 of those who have views only; a
+    user of a million events is sorted by one task, on disk where memory ends, and each event is looked up in each of
+    the user's views.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -94,8 +96,11 @@ def _num_views(fitted: ViewRate, a: float, seed: int) -> Column:
 
     from clickweave.frames.draws import unit_draw
 
-    weight = F.pow(F.greatest(F.col("_n") - 1, F.lit(1)), F.lit(a)) if a > 0 else F.lit(1.0)
-    expected = F.least(F.lit(fitted.of_two_events) * weight, F.lit(float(MOST_VIEWS)))
+    if a > 0:
+        most = F.least(F.lit(MOST_VIEWS), F.lit(MOST_LOOKUPS) / F.col("_n"))
+        expected = F.least(F.lit(fitted.of_two_events) * F.pow(F.col("_n") - 1, F.lit(a)), most)
+    else:
+        expected = F.lit(min(fitted.of_two_events, float(MOST_VIEWS)))
     return F.floor(expected + unit_draw("entity_id", salt="prefix_windows count", seed=seed)).cast("int")
 
 

@@ -79,39 +79,52 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     words, draw = F.split(F.trim("query"), r"\s+"), unit_draw("row_id", salt="query_edit word", seed=seed)
     by_words = F.when(F.col("_kind").isin(*WORDS) & (F.size(words) >= 2), _edited_words(words, draw))
     rows = rows.withColumn("_text", F.coalesce("_text", by_words))
-    letters = [kind for kind in kinds if kind in LETTERS]
-    if letters:
-        rows = rows.withColumn("_text", F.coalesce("_text", _edited_letters(letters, params, seed)))
-    made = rows.where("trim(_text) <> '' and _text <> query").withColumn("query", F.col("_text"))
+    edited = _with_edited_letters(rows, [kind for kind in kinds if kind in LETTERS], params, seed)
+    # not a filter: Spark would push it through the edits and make them twice
+    changed = F.when((F.trim("_edited") != "") & (F.col("_edited") != F.col("query")), F.col("_edited"))
+    made = edited.withColumn("query", F.explode(F.array_compact(F.array(changed))))
     return row_copies(made, log, f"query_edit {seed}").select(*sources.train.columns)
 
 
-def _edited_letters(kinds: Sequence[str], params: Params, seed: int) -> Column:
-    """The query after some edits of letters, where it is long enough, else null. Each edit swaps a letter with the next
-    one, drops or doubles it; one lambda for all edits, since written one into the other they would grow without end.
+def _with_edited_letters(rows: DataFrame, kinds: Sequence[str], params: Params, seed: int) -> DataFrame:
+    """Adds `_edited`: `_text`, or where that is null the query after some edits of letters, if it is long enough for
+    any. Each edit swaps a letter with the next one, drops or doubles it. Narrow.
     """
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
+    rows = rows.withColumn("_edited", F.coalesce("_text", "query"))
+    if not kinds:
+        return rows
     place = (F.floor(unit_draw("row_id", salt="query_edit letters", seed=seed) * len(kinds)) + 1).cast("int")
     drawn = F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place)
-    kind = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn)
-    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits)).cast("int")
-    numbers = F.slice(F.sequence(F.lit(0), edits), F.lit(2), edits)
+    whole = (F.octet_length("query") == F.length("query")) | ~F.col("query").rlike(JOINED)  # the first is quick to tell
+    enough = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS) & whole
+    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits))
+    rows = rows.withColumns(
+        {
+            "_letters": F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn),
+            "_edits": F.when(enough, edits).otherwise(0),
+        }
+    )
+    for number in range(params.max_edits):
+        at = unit_draw(F.col("row_id"), F.lit(number), salt="query_edit letter", seed=seed)
+        once_more = F.when(F.col("_edits") > number, _edited_letter(at)).otherwise(F.col("_edited"))
+        rows = rows.withColumn("_edited", once_more)
+    return rows
 
-    def once_more(text: Column, number: Column) -> Column:
-        draw = unit_draw(F.col("row_id"), number, salt="query_edit letter", seed=seed)
-        most = F.length(text) - F.when(kind == "swap_letters", 1).otherwise(0)  # the last has no next one
-        at = (F.floor(draw * most) + 1).cast("int")
-        one, other = F.substr(text, at, F.lit(1)), F.substr(text, at + 1, F.lit(1))
-        before, after = F.left(text, at - 1), F.substr(text, at + 2)
-        swapped, dropped = F.concat(before, other, one, after), F.concat(before, other, after)
-        edited = F.when(kind == "swap_letters", swapped).when(kind == "drop_letter", dropped)
-        return edited.otherwise(F.concat(before, one, one, other, after))
 
-    enough = (F.length("query") >= LEAST_LETTERS) & ~F.col("query").rlike(JOINED)
-    return F.when(enough, F.aggregate(numbers, F.col("query"), once_more))
+def _edited_letter(draw: Column) -> Column:
+    """`_edited` with one letter more swapped, dropped or doubled, by `_letters`."""
+    from pyspark.sql import functions as F
+
+    kind = F.col("_letters")
+    length = F.when(kind == "swap_letters", 2).otherwise(1)
+    at = (F.floor(draw * (F.length("_edited") - length + 1)) + 1).cast("int")
+    old = F.substr("_edited", at, length)
+    new = F.when(kind == "swap_letters", F.reverse(old)).when(kind == "drop_letter", "").otherwise(F.concat(old, old))
+    return F.overlay("_edited", new, at, length)
 
 
 def _edited_words(words: Column, draw: Column) -> Column:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
+CANDIDATES = 4  # rows on either side of the line for each wanted neighbour, of which the nearest ones count
 LOGISTIC = 1.702  # slope with which a logistic curve is within 0.01 of the normal distribution's (Bowling et al. 2009)
 
 
@@ -71,11 +72,11 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Labels:
 
 
 def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
-    """About `ratio` rows per row of a rarer label: x + u (z - x) with u uniform and z one of the k rows that follow x
-    (of the last one, come before it) on a random line, of those with equal label, categorical and id features.
+    """About `ratio` rows per row of a rarer label: x + u (z - x) with u uniform and z one of the k nearest rows.
 
-    Item, query and categories are the row's own. A row without a neighbour makes none. One shuffle by label and
-    categories; a giant group is cut into strips of about GROUP_ROWS rows.
+    Nearest in standard deviations, of 4 k rows on either side of x on a random line, of those with equal label,
+    categorical and id features. Item, query and categories are the row's own. A row without a neighbour makes none. One
+    shuffle by label and categories; a giant group is cut into strips of about GROUP_ROWS rows.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -90,19 +91,32 @@ def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, s
     rows = rare.withColumns({"_along": along, "_strip": F.floor(share * parts_of(fitted.giants, *alike))})
     group = Window.partitionBy(*alike, "_strip").orderBy("_along", "row_id")
     values = F.struct(*[F.col(feature_column(name)) for name in fitted.ranges], F.col("row_id"))
-    after = F.collect_list(values).over(group.rowsBetween(1, params.k))
-    before = F.collect_list(values).over(group.rowsBetween(-params.k, -1))
+    reach = CANDIDATES * params.k
+    sides = F.concat(*[F.collect_list(values).over(group.rowsBetween(*ends)) for ends in ((-reach, -1), (1, reach))])
     whole, part = int(params.ratio), params.ratio % 1.0
     extra = (unit_draw("row_id", salt="smote count", seed=seed) < part).cast("int")
     numbers = F.slice(F.sequence(F.lit(0), F.lit(whole + 1)), F.lit(2), F.lit(whole) + extra)
-    rows = rows.withColumn("_near", F.when(F.size(after) > 0, after).otherwise(before))
-    rows = rows.where(F.size("_near") > 0).withColumn("_copy", F.explode(numbers))
+    rows = rows.withColumn("_near", sides).where(F.size("_near") > 0)
+    by_distance = F.transform("_near", lambda one: F.struct(_distance(one, fitted.ranges), one.alias("other")))
+    rows = rows.withColumn("_near", F.slice(F.array_sort(by_distance).getField("other"), 1, params.k))
+    rows = rows.withColumn("_copy", F.explode(numbers))
     place = F.floor(unit_draw("row_id", "_copy", salt="smote neighbour", seed=seed) * F.size("_near")) + 1
-    near = rows.withColumn("_other", F.element_at("_near", place.cast("int")))
+    paired = rows.withColumn("_other", F.element_at("_near", place.cast("int")))
     other = {feature_column(name): F.col(f"_other.{feature_column(name)}") for name in fitted.ranges}
     own_share = F.lit(1.0) - unit_draw("row_id", "_copy", salt="smote share", seed=seed)
-    mixed = near.withColumns(mixed_with(other, fitted.ranges, own_share))
+    mixed = paired.withColumns(mixed_with(other, fitted.ranges, own_share))
     return row_copies(mixed, log, f"smote {seed}", "_copy").select(*sources.train.columns)
+
+
+def _distance(other: Column, ranges: dict[str, Range]) -> Column:
+    """Squared distance of the row and another one, in standard deviations; a null is as far as one."""
+    from pyspark.sql import functions as F
+
+    total = F.lit(0.0)
+    for name, span in ranges.items():
+        apart = (F.col(feature_column(name)) - other.getField(feature_column(name))) / (span.sd or 1.0)
+        total = total + F.coalesce(apart * apart, F.lit(1.0))
+    return total
 
 
 def _projection(ranges: dict[str, Range], salt: str) -> Column:

@@ -18,7 +18,7 @@ from clickweave.frames.augment.copies import Sources, check_sessions
 from clickweave.frames.augment.neighbours import NEIGHBOURS
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
 
 CHANGES_ITEM = True  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = True
@@ -49,7 +49,7 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     """Copies of a seeded share of sessions in which at least one item is another; such events stand on no slate.
 
     One join by item, whose right side has one row per item, so that the events of an item with a million of them can be
-    split; one shuffle by session. Where no side is small enough to be broadcast, 15 exchanges in all.
+    split; one shuffle by session. Where no side is small enough to be broadcast, 10 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
@@ -58,13 +58,12 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     from clickweave.frames.draws import unit_draw
 
     chosen = chosen_sessions(sources.train, params.share, "substitute", seed)
-    rows = chosen.join(_stand_ins(sources, params), "item_id", "left")
+    rows = chosen.withColumn("_clicked", _clicked()).join(_stand_ins(sources, params), ["item_id", "_clicked"], "left")
     draws = {name: unit_draw("row_id", salt=f"substitute {name}", seed=seed) for name in ("event", "item", "accept")}
     place = 1 + F.floor(draws["item"] * F.size("_others")).cast("int")
     other = F.when(F.size("_others") > 0, F.element_at("_others", place))
     rows = rows.withColumn("_other", other)
-    alike = F.col("_other.similarity") >= F.when(F.col("label") >= 1, params.label_tau).otherwise(0.0)
-    accepted = (draws["event"] < params.rate) & (draws["accept"] < F.col("_other.accept")) & alike
+    accepted = (draws["event"] < params.rate) & (draws["accept"] < F.col("_other.accept"))
     swapped = rows.withColumn("_swapped", F.coalesce(accepted, F.lit(False)))
     changed = swapped.withColumn("_any", F.max("_swapped").over(Window.partitionBy(*SESSION))).where("_any")
     copies = off_slates(session_copies(changed, log, f"substitute {seed}"), log, F.col("_swapped"))
@@ -72,19 +71,57 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
     return copies.withColumn("item_id", item).select(*sources.train.columns)
 
 
+def _clicked() -> Column:
+    from pyspark.sql import functions as F
+
+    return F.col("label") >= 1
+
+
 def _stand_ins(sources: Sources, params: Params) -> DataFrame:
-    """item_id, and its mutual neighbours as an array of item_id, similarity and the chance to be accepted."""
+    """item_id, _clicked, and the item's mutual neighbours as an array of item_id and the chance to be accepted.
+
+    Events with a label and those without have neighbours and popularities of their own, so that neither law of items
+    is pulled towards the other.
+    """
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
+    ends = (F.least("item_id", "neighbour_id").alias("_one"), F.greatest("item_id", "neighbour_id").alias("_two"))
+    directed = _mutual(sources, params, ends)
+    degree = F.count(F.lit(1)).over(Window.partitionBy("item_id", "_clicked"))
+    weighed = directed.withColumn("_weight", F.col("_events") / degree)
+    of_both = F.sum("_weight").over(Window.partitionBy(*ends, "_clicked"))
+    accept = F.least((of_both - F.col("_weight")) / F.col("_weight"), F.lit(1.0)).alias("accept")
+    one = weighed.select(
+        "item_id", "_clicked", F.struct(F.col("neighbour_id").alias("item_id"), accept).alias("_other")
+    )
+    return one.groupBy("item_id", "_clicked").agg(F.array_sort(F.collect_list("_other")).alias("_others"))
+
+
+def _mutual(sources: Sources, params: Params, ends: tuple[Column, Column]) -> DataFrame:
+    """item_id, neighbour_id, _clicked and _events, the item's with (without) a label: pairs that are among each other's
+    neighbours, both with such events and near enough for them; each pair in both directions.
+    """
     from pyspark.sql import functions as F
 
     assert sources.neighbours is not None
     near = sources.neighbours.where((F.col("rank") <= params.k) & (F.col("similarity") >= params.tau))
-    back = near.select(F.col("neighbour_id").alias("item_id"), F.col("item_id").alias("neighbour_id"))
-    mutual = near.join(back, ["item_id", "neighbour_id"], "left_semi")
-    events = sources.train.groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
-    degree = mutual.groupBy("item_id").agg(F.count(F.lit(1)).alias("degree"))
-    weight = events.join(degree, "item_id").select("item_id", (F.col("events") / F.col("degree")).alias("weight"))
-    other = weight.select(F.col("item_id").alias("neighbour_id"), F.col("weight").alias("other"))
-    pairs = mutual.join(weight, "item_id").join(other, "neighbour_id")
-    accept = F.least(F.col("other") / F.col("weight"), F.lit(1.0)).alias("accept")
-    one = F.struct(F.col("neighbour_id").alias("item_id"), "similarity", accept)
-    return pairs.groupBy("item_id").agg(F.array_sort(F.collect_list(one)).alias("_others"))
+    met = near.groupBy(*ends).agg(F.count(F.lit(1)).alias("_ways"), F.min("similarity").alias("_similarity"))
+    clicks = F.count_if(_clicked())
+    counts = F.array(F.count(F.lit(1)) - clicks, clicks).alias("_events")
+    events = sources.train.groupBy("item_id").agg(counts)
+    pairs = met.where("_ways = 2")
+    for end in ("_one", "_two"):
+        pairs = pairs.join(events.select(F.col("item_id").alias(end), F.col("_events").alias(f"_of{end}")), end)
+
+    def way(item: str, other: str, number: int) -> Column:
+        num = F.get(f"_of{item}", F.lit(number)).alias("_events")
+        both = num * F.get(f"_of{other}", F.lit(number)) > 0
+        near_enough = F.col("_similarity") >= (params.label_tau if number else 0)
+        told = F.struct(
+            F.col(item).alias("item_id"), F.col(other).alias("neighbour_id"), F.lit(number == 1).alias("_clicked"), num
+        )
+        return F.when(both & near_enough, told)
+
+    ways = [way(*names, number) for names in (("_one", "_two"), ("_two", "_one")) for number in (0, 1)]
+    return pairs.select(F.inline(F.array_compact(F.array(*ways))))

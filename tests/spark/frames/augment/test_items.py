@@ -81,6 +81,13 @@ def test_similarity_is_the_normalised_information_of_common_sessions(real_of):
     assert pairs == {("x", "y"): pytest.approx(expected), ("y", "x"): pytest.approx(expected)}
 
 
+def test_of_a_session_of_many_items_few_are_paired(real_of):
+    log = SchemaConfig.model_validate({"user": "u", "item": "i"})
+    held = [(user, f"i{n}") for user in ("a", "b") for n in range(400)] + [(f"u{n}", "z") for n in range(9)]
+    found = sources_of(real_of(held, "u string, i string", log), log).neighbours
+    assert 0 < found.count() < 400  # all would be 8,000: twenty of each item
+
+
 def test_swapped_items_are_of_their_kind_and_popularity_stays(shop_of_tastes, taste_table):
     made = rows_by("substitute", shop_of_tastes, TASTES, share=1, rate=1, tau=0, label_tau=0).toPandas()
     rows = made.merge(taste_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
@@ -96,6 +103,18 @@ def test_a_click_goes_with_near_items_alone(shop_of_tastes, taste_table):
     changed = rows[rows["item_id"] != rows["item_id_real"]]
     assert len(changed) > 50
     assert set(changed["label"]) == {0}
+
+
+def test_clicked_items_keep_a_law_of_their_own(shop_of_tastes, taste_table):
+    """Odd items are clicked, even ones never: a click that went by the popularity of all events would leave them."""
+    made = rows_by("substitute", shop_of_tastes, TASTES, share=1, rate=1, tau=0, label_tau=0).toPandas()
+    real = taste_table[taste_table["row_id"].isin(made["parent_id"])]
+    for label in (0, 1):
+        shares = [rows[rows["label"] == label]["item_id"].value_counts(normalize=True) for rows in (made, real)]
+        assert set(shares[0].index) <= set(shares[1].index)
+        assert shares[0].sub(shares[1], fill_value=0).abs().sum() / 2 < 0.1
+    changed = made.merge(taste_table, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    assert (changed["item_id"] != changed["item_id_real"])[changed["label"] == 1].mean() > 0.1
 
 
 def test_an_item_with_nearly_all_events_is_swapped_like_any_other(real_of):
@@ -130,6 +149,22 @@ def test_inserted_items_stand_between_their_session_s_events(shop_of_tastes, tas
 def test_long_sessions_get_no_event(shop_of_tastes):
     assert rows_by("insert", shop_of_tastes, TASTES, share=1, rate=1, max_len=6).isEmpty()
     assert not rows_by("insert", shop_of_tastes, TASTES, share=1, rate=1, max_len=7).isEmpty()
+
+
+def test_no_event_falls_inside_a_slate(real_of):
+    roles = {"user": "u", "item": "i", "event_time": {"column": "t", "unit": "s"}, "slate": "s"}
+    log = SchemaConfig.model_validate(roles)
+    rows = [
+        (f"u{user}", f"i{user % 2 * 4 + (slate + place) % 4}", START + slate * 100 + place * 20, f"s{user}-{slate}")
+        for user in range(40)
+        for slate in range(3)
+        for place in range(3)
+    ]
+    made = rows_by("insert", real_of(rows, "u string, i string, t bigint, s string", log), log, share=1, rate=1)
+    new = made.where("slate_id is null").toPandas()
+    assert len(new) > 10
+    seconds = (new["event_time"] - pd.Timestamp(START, unit="s")).dt.total_seconds() % 100
+    assert seconds.between(41, 99).all()
 
 
 def test_mates_of_a_slate_are_its_unclicked_items(mall, mall_table):
@@ -205,6 +240,19 @@ def test_clicks_by_position_keep_their_rates(shown):
     assert np.corrcoef(*by_item)[0, 1] > 0.9
 
 
+def test_labels_from_thresholds_stay_and_weights_tell_the_place(real_of):
+    labels = {"labels": {"like": {"column": "c", "at_least": 1}}}
+    log = SchemaConfig.model_validate(PAGES.model_dump(exclude_defaults=True) | labels)
+    train = real_of(pages(12_000), "u string, i string, p int, c int", log)
+    real, made = train.toPandas(), rows_by("position_resample", train, log, share=1).toPandas()
+    moved = made.merge(real, left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    assert len(moved) == pytest.approx(0.8 * len(real), rel=0.02)
+    assert (moved["label"] == moved["label_real"]).all()
+    weighed = made.assign(clicks=made["weight"] * made["label"]).groupby("position")[["clicks", "weight"]].sum()
+    rates = real.groupby("position")["label"].mean()
+    assert (weighed["clicks"] / weighed["weight"] - rates).abs().max() < 0.02
+
+
 def test_cold_items_get_events_of_items_like_them(real_of):
     rows = [(f"u{n}", f"i{n % 4}", START + n, 1, "k0", f"b{n % 2}") for n in range(80)]
     rows += [("u1", "new", START + 9, 1, "k0", "b0"), ("u2", "odd", START + 9, 1, "k9", "b0")]
@@ -237,3 +285,22 @@ def test_a_sparse_user_borrows_some_events_of_the_one_who_shares_most(real_of):
         moved = row["event_time"] - parents[row["parent_id"]]["event_time"]
         assert moved.total_seconds() == 3 * day
     assert {row["user_id"] for row in made} == {"sparse", "end"}
+
+
+def test_a_lender_is_never_lent_as_a_whole_and_sessions_come_as_they_were(real_of):
+    day = 86_400
+    rows = [("lender", f"i{n}", START + (n // 6) * day + n, 1, "k", "b") for n in range(3_000)]
+    rows += [(f"u{n}", "i0", START, 1, "k", "b") for n in range(200)]
+    train = real_of(rows, TYPE, TASTES)
+    made = rows_by("borrow_neighbour", train, TASTES, max_events=5, r=0.5).toPandas()
+    assert made["user_id"].nunique() == 200
+    assert made.groupby("user_id").size().max() <= 5
+    assert made["parent_id"].nunique() <= 20  # of 3,000: no more than users could differ by
+    few = [row for row in rows if row[0] != "lender" or row[2] < START + 2 * day]
+    made = rows_by("borrow_neighbour", real_of(few, TYPE, TASTES), TASTES, max_events=9, r=0.5).toPandas()
+    assert made["parent_id"].nunique() == 6  # half of twelve, to all 200 users together
+    parents = train.toPandas().set_index("row_id")
+    made["real"] = parents.loc[made["parent_id"], "session_id"].to_numpy()
+    assert (made.groupby("session_id")["real"].nunique() == 1).all()
+    assert (made.groupby(["user_id", "real"])["session_id"].nunique() == 1).all()
+    assert made["real"].nunique() == 2

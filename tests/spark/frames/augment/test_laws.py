@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from augmented import rows_by
 from mall import MALL, mall_rows
+from pyspark import TaskContext
 from pyspark.sql import functions as F
 
 from clickweave.frames.augment.registry import OPERATORS
@@ -85,12 +86,27 @@ def test_every_operator_has_a_line():
     assert sorted(CASES) == sorted(OPERATORS)
 
 
+def failing_once(rows, failures):
+    """The rows; the first try of the first task of a stage that reads them fails in the middle, and leaves a file."""
+
+    def read(batches):
+        task = TaskContext.get()
+        for batch in batches:
+            yield batch
+            if task.partitionId() == 0 and task.attemptNumber() == 0:
+                (failures / str(task.stageId())).touch()
+                raise RuntimeError("a fault of the test")
+
+    return rows.mapInArrow(read, rows.schema)
+
+
 @pytest.mark.parametrize("name", OPERATORS)
-def test_the_same_rows_come_out_on_any_partitioning(rewritten, mall, name):
+def test_the_same_rows_come_out_on_any_partitioning_and_after_a_retry(rewritten, mall, name, tmp_path):
     assert len(rewritten(name)) > 0
-    for num in (2, 7):
-        moved = mall.orderBy(F.desc("row_id")).repartition(num)
-        assert same(rewritten(name), table_of(rows_by(name, moved, MALL, **CASES[name].whole)))
+    moved = mall.orderBy(F.desc("row_id"))
+    for rows in (failing_once(moved.repartition(2), tmp_path), moved.repartition(7)):
+        assert same(rewritten(name), table_of(rows_by(name, rows, MALL, **CASES[name].whole)))
+    assert list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", OPERATORS)

@@ -9,15 +9,16 @@ from clickweave.frames.augment.registry import OPERATORS, operator
 
 MOST_EXCHANGES = {
     **dict.fromkeys(("scale", "rotate", "feature_dropout", "bootstrap", "fractal_scale"), 0),
-    **dict.fromkeys(("mixup", "smote", "crop", "mask", "reorder", "delete"), 1),
+    **dict.fromkeys(("smote", "crop", "mask", "reorder", "delete"), 1),
     **dict.fromkeys(("time_warp", "day_shift", "prefix_windows"), 1),
+    "mixup": 2,
     "position_resample": 2,
     "query_edit": 3,
     "insert": 8,
     "negatives": 8,
     "cold_entity_rows": 11,
-    "borrow_neighbour": 13,
-    "substitute": 15,
+    "borrow_neighbour": 15,
+    "substitute": 10,
 }
 
 

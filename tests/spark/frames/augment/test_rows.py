@@ -72,6 +72,38 @@ def test_new_rows_of_the_rarer_label_lie_between_a_row_and_one_like_it(mall, mal
     assert apart < 0.6 * (rare["feature_price"].max() - rare["feature_price"].min()) / 3  # unrelated rows: 1/3 of it
 
 
+def test_neighbours_are_near_in_all_features_not_on_one_line_alone(real_of):
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 1, (600, 3))
+    features = {"x": "numeric", "y": "numeric", "z": "numeric"}
+    log = SchemaConfig.model_validate({"item": "i", "labels": {"click": "c"}, "features": features})
+    rows = [(f"i{n}", int(n < 250), *map(float, places[n])) for n in range(600)]
+    train = real_of(rows, "i string, c int, x double, y double, z double", log)
+    made = rows_by("smote", train, log, k=3).toPandas()
+    moved = made.merge(train.toPandas(), left_on="parent_id", right_on="row_id", suffixes=("", "_real"))
+    apart = sum((moved[f"feature_{name}"] - moved[f"feature_{name}_real"]) ** 2 for name in "xyz") ** 0.5
+    rare = places[:250]
+    among = np.sort(np.linalg.norm(rare[:, None] - rare[None], axis=2), axis=1)[:, 1:]
+    nearest, any_two = among[:, :3].mean() / 2, among.mean() / 2  # half: the share u is even
+    assert len(moved) == 250
+    assert apart.mean() < nearest + 0.35 * (any_two - nearest)
+
+
+def test_a_row_alone_in_its_group_is_not_mixed_and_donors_are_few(real_of):
+    log = SchemaConfig.model_validate({"item": "i", "features": {"x": "numeric", "kind": "categorical"}})
+    rows = [(f"i{n}", float(n), "big") for n in range(3_000)] + [
+        ("a", 1.0, "alone"),
+        ("b", 1.0, None),
+        ("c", 5.0, None),
+    ]
+    train = real_of(rows, "i string, x double, kind string", log)
+    made = rows_by("mixup", train, log, share=1, alpha=0).toPandas().set_index("item_id")
+    assert set(made.index) == {f"i{n}" for n in range(3_000)} | {"b", "c"}
+    assert made["feature_x"]["b"] == 5.0  # nulls are equal here
+    assert made["feature_x"]["c"] == 1.0
+    assert 600 < made["feature_x"].nunique() <= 1_002
+
+
 def test_giant_groups_alone_are_cut_into_parts(spark):
     rows = spark.range(30_000).selectExpr("id", "if(id < 25000, 'big', concat('small', id % 100)) as name")
     giants = fit_giants(rows, "name")
