@@ -192,11 +192,13 @@ def fit_ids(rows: DataFrame, types: dict[str, DataType], blocks: dict[str, int])
     from pyspark.sql import functions as F
 
     known = []
-    for name in types:
-        whole = F.col(name).try_cast("decimal(38,0)")
-        known += [F.min(whole).alias(f"least {name}"), F.max(whole).alias(f"most {name}")]
-        run = F.length(F.regexp_extract(F.col(name), f"({MARK}*)[0-9]+$", 1))
-        known += [F.max(run).alias(f"run {name}")]
+    for name, kind in types.items():
+        if kind.typeName() == "string":
+            run = F.length(F.regexp_extract(F.col(name), f"({MARK}*)[0-9]+$", 1))
+            known += [F.max(F.when(F.col(name).contains(MARK), run)).alias(f"run {name}")]
+        else:
+            whole = F.col(name).try_cast("bigint" if kind.typeName() == "long" else "decimal(38,0)")
+            known += [F.min(whole).alias(f"least {name}"), F.max(whole).alias(f"most {name}")]
     row = rows.agg(*known).collect()[0]
     found = {}
     for name, kind in types.items():

@@ -11,14 +11,14 @@ GROUP_ROWS = 10_000  # sorted in memory in well under a second, and enough to fi
 MOST_GROUPS = 64  # giant groups that are known by size; any other holds at most 1 / 64 of the rows
 
 
-def fit_giants(rows: DataFrame, *group: str, share: float = 1.0) -> dict[int, int]:
-    """Hash of a group -> rows of it in a sample of `share`, for the MOST_GROUPS largest with more than GROUP_ROWS.
+def fit_giants(rows: DataFrame, *group: str) -> dict[int, int]:
+    """Hash of a group -> its rows, for the MOST_GROUPS largest with more than GROUP_ROWS.
 
     One shuffle of counts by group.
     """
     from pyspark.sql import functions as F
 
-    counts = rows.groupBy(*group).agg((F.count(F.lit(1)) * F.lit(share)).cast("bigint").alias("_rows"))
+    counts = rows.groupBy(*group).agg(F.count(F.lit(1)).alias("_rows"))
     giants = counts.where(F.col("_rows") > GROUP_ROWS).select(F.xxhash64(*group).alias("_group"), "_rows")
     largest = giants.orderBy(F.desc("_rows"), "_group").limit(MOST_GROUPS).collect()
     return {row["_group"]: row["_rows"] for row in largest}

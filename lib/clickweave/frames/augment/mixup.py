@@ -14,6 +14,7 @@ from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.groups import fit_giants, parts_of
 from clickweave.frames.augment.numbers import (
     Range,
     categories,
@@ -53,18 +54,22 @@ class Numbers:
     Attributes:
         groups: of rows with equal label and categories.
         donors: rows of one group that others are mixed with, at most.
+        giants: rows of the largest groups (groups.fit_giants).
     """
 
     ranges: dict[str, Range]
     groups: int
     donors: int
+    giants: dict[int, int]
 
 
 def fit(sources: Sources, params: Params, log: SchemaConfig) -> Numbers:
-    """Two aggregates over train, one of them by label and categories."""
+    """Three aggregates over train, two of them by label and categories."""
+    alike = ("label", *categories(log))
     ranges = fit_ranges(sources.train, params.columns or numeric_features(log))
-    groups = sources.train.select("label", *categories(log)).distinct().count()
-    return Numbers(ranges, groups, min(MOST_OF_GROUP, max(LEAST_OF_GROUP, MOST_DONORS // max(1, groups))))
+    groups = sources.train.select(*alike).distinct().count()
+    donors = min(MOST_OF_GROUP, max(LEAST_OF_GROUP, MOST_DONORS // max(1, groups)))
+    return Numbers(ranges, groups, donors, fit_giants(sources.train, *alike))
 
 
 def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
@@ -81,13 +86,14 @@ def apply(sources: Sources, fitted: Numbers, params: Params, log: SchemaConfig, 
     from clickweave.frames.augment.copies import row_copies
     from clickweave.frames.draws import unit_draw
 
-    alike, names = F.struct("label", *categories(log)), [feature_column(name) for name in fitted.ranges]
-    rows = sources.train.withColumn("_alike", alike)
+    alike, names = ("label", *categories(log)), [feature_column(name) for name in fitted.ranges]
+    rows = sources.train.withColumn("_alike", F.struct(*alike))
     order = unit_draw("row_id", salt="mixup donor", seed=seed)
-    some = rows.select("_alike", F.struct(order.alias("order"), "row_id", *names).alias("_donor"))
+    some = rows.where(order * parts_of(fitted.giants, *alike) < 1)  # some 10,000 of a giant group, a tenth would do
+    some = some.select("_alike", F.struct(order.alias("order"), "row_id", *names).alias("_donor"))
     in_order = Window.partitionBy("_alike").orderBy("_donor.order", "_donor.row_id")
     some = some.withColumn("_place", F.row_number().over(in_order)).where(F.col("_place") <= fitted.donors)
-    donors = some.groupBy("_alike").agg(F.array_sort(F.collect_list("_donor")).alias("_donors"))
+    donors = some.groupBy("_alike").agg(F.sort_array(F.collect_list("_donor")).alias("_donors"))
     if fitted.groups * fitted.donors <= MOST_DONORS:
         donors = F.broadcast(donors)
     chosen = rows.where(unit_draw("row_id", salt="mixup", seed=seed) < params.share).join(donors, "_alike")

@@ -26,7 +26,8 @@ CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 MOST_POSITIONS = 200  # that are told apart, the most frequent ones; rows at others get no copy
 MOST_CELLS = 2_000_000  # (item, position) counts that the driver holds; of more a share of the items is drawn
-ITERATIONS = 50
+ITERATIONS = 50  # at most; fewer where no theta changes by LEAST_CHANGE any more
+LEAST_CHANGE = 1e-4
 PRIOR_SHOWS = 10.0  # of an item with the log's mean relevance, beside its own
 MOST_RELEVANT = 0.99
 
@@ -71,7 +72,8 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Examination:
 
     shown = sources.train.where(F.col("position").isNotNull() & F.col("item_id").isNotNull())
     clicks = F.sum((F.col("label") >= 1).cast("bigint")).alias("clicks")
-    told = shown.groupBy("position").agg(F.count(F.lit(1)).alias("shows"), clicks, F.avg("propensity").alias("seen"))
+    seen, items = F.avg("propensity").alias("seen"), F.approx_count_distinct("item_id").alias("items")
+    told = shown.groupBy("position").agg(F.count(F.lit(1)).alias("shows"), clicks, seen, items)
     rows = sorted(
         told.orderBy(F.desc("shows"), "position").limit(MOST_POSITIONS).collect(), key=lambda r: r["position"]
     )
@@ -87,7 +89,7 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Examination:
     else:
         cells = shown.where(F.col("position").isin(*positions.tolist())).groupBy("item_id", "position")
         counted = cells.agg(F.count(F.lit(1)).alias("shows"), clicks)
-        share = min(1.0, MOST_CELLS / max(1, counted.count()))
+        share = min(1.0, MOST_CELLS / sum(row["items"] for row in rows))
         drawn = counted.where(unit_draw("item_id", salt="position cells", seed=0) < share)
         numbered = drawn.select(F.xxhash64("item_id").alias("item"), "position", "shows", "clicks").toArrow()
         numbered = numbered.sort_by([("item", "ascending"), ("position", "ascending")])  # sums of one order: equal bits
@@ -122,8 +124,10 @@ def examined(
         mean = float((gamma_I * shows_I).sum() / shows_I.sum())
         seen_P = np.bincount(place_N, clicks_N + missed_N * theta_N * (1 - gamma_N), num_places)
         liked_I = np.bincount(item_N, clicks_N + missed_N * gamma_N * (1 - theta_N))
-        theta_P = np.clip(seen_P / shows_P, 1e-6, 1.0)
+        before_P, theta_P = theta_P, np.clip(seen_P / shows_P, 1e-6, 1.0)
         gamma_I = (liked_I + PRIOR_SHOWS * mean) / (shows_I + PRIOR_SHOWS)
+        if np.abs(theta_P - before_P).max() < LEAST_CHANGE:
+            break
     best = float(theta_P.max())
     return theta_P / best, float((gamma_I * shows_I).sum() / shows_I.sum()) * best
 

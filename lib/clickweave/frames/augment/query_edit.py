@@ -6,14 +6,17 @@ Edits of letters and words after Wei and Zou (2019) and of queries by common cli
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
 from clickweave.config.base import Section
 from clickweave.config.log import SchemaConfig
+from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
+from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
@@ -23,9 +26,11 @@ NEEDS_NEIGHBOURS = False
 LEAST_LETTERS = 4  # of a query whose letters are edited: of fewer one is too much
 JOINED = r"[\p{M}\x{200D}\x{FE0F}\x{1F3FB}-\x{1F3FF}\x{1F1E6}-\x{1F1FF}]"  # marks, joiners, skin tones, flags
 MOST_QUERIES = 50  # of one item that may stand in for each other
+MOST_BROADCAST = 1_000_000  # pairs of item and query: some 50 MB on each executor
+LEAST_RELEVANT = 0.1  # share of real clicks whose query is less relevant than another query may be
 LETTERS = ("swap_letters", "drop_letter", "double_letter")
 WORDS = ("drop_word", "swap_words")
-Kind = Literal["swap_letters", "drop_letter", "double_letter", "drop_word", "swap_words", "coclick"]
+Kind = Literal["swap_letters", "drop_letter", "double_letter", "drop_word", "swap_words", "coclick", "category"]
 
 
 class Params(Section):
@@ -38,29 +43,58 @@ class Params(Section):
     kinds: tuple[Kind, ...] = Field(
         ("swap_letters", "drop_letter", "double_letter", "drop_word", "swap_words", "coclick"),
         min_length=1,
-        description="of edits; coclick: a query clicked for the same item",
+        description="of edits; coclick: a query clicked for the same item; category: the item's own, as a query",
     )
 
     def check(self, log: SchemaConfig) -> None:
-        """Raises ConfigError where the log has no queries."""
+        """Raises ConfigError where the log has no queries, or not what a kind needs."""
         if log.query is None:
             raise ConfigError("augment operator query_edit needs schema.query")
         if self.kinds == ("coclick",) and log.item is None:
             raise ConfigError("augment operator query_edit with kinds: [coclick] needs schema.item")
+        if "category" in self.kinds and not _categories(log):
+            raise ConfigError("augment operator query_edit with category needs a categorical feature in item_features")
 
 
-def fit(sources: Sources, params: Params, log: SchemaConfig) -> None:
-    """Nothing to fit."""
+@dataclass(frozen=True)
+class Clicked:
+    """What real clicks say of queries.
+
+    Attributes:
+        least_share: of a query's clicks an item must have so that the query may stand in for another one.
+        pairs: of items and queries that were clicked together.
+    """
+
+    least_share: float
+    pairs: int
 
 
-def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+def fit(sources: Sources, params: Params, log: SchemaConfig) -> Clicked | None:
+    """With coclick one aggregate over clicked pairs of item and query, two shuffles; at most 1,001 rows come back."""
+    from pyspark.sql import functions as F
+
+    if "coclick" not in params.kinds or log.item is None:
+        return None
+    shares = _pairs(sources.train).groupBy(F.round("share", 3).alias("share"))
+    rows = shares.agg(F.sum("clicks").alias("clicks"), F.count(F.lit(1)).alias("pairs")).orderBy("share").collect()
+    below, least = 0.0, 0.0
+    for row in rows:
+        if below >= LEAST_RELEVANT * sum(each["clicks"] for each in rows):
+            break
+        below, least = below + row["clicks"], row["share"]
+    return Clicked(least, sum(row["pairs"] for row in rows))
+
+
+def apply(sources: Sources, fitted: Clicked | None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """One copy of a seeded share of rows with a query, edited by a drawn kind; where the text does not allow that,
     by a kind of letters that is asked for, if it is long enough.
 
     Letters are code points; of texts with combining marks or joined emoji none is edited, since that could break a
-    sign. Words are what blanks part; one edit of words is made, however many are allowed. Queries that come out empty
-    or as they were are no copies; item and label stay. Narrow, but for coclick one shuffle of clicked queries and one
-    join by item of the rows that drew it.
+    sign. Words are what blanks part; one edit of words is made, however many are allowed. Another query is one for
+    which the item is at least as relevant, by its share of the query's clicks, as for all but a tenth of real clicks.
+    Queries that come out empty or as they were are no copies; item and label stay. Narrow, but for coclick three
+    shuffles of clicked pairs and one join of rows by item, by broadcast up to MOST_BROADCAST pairs, and for category
+    one join by item.
     """
     from pyspark.sql import functions as F
 
@@ -69,90 +103,126 @@ def apply(sources: Sources, fitted: None, params: Params, log: SchemaConfig, see
 
     rows = sources.train.where(F.col("query").isNotNull())
     rows = rows.where(unit_draw("row_id", salt="query_edit", seed=seed) < params.share)
-    kinds = [kind for kind in params.kinds if kind != "coclick" or log.item is not None]
+    kinds = [kind for kind in params.kinds if kind != "coclick" or fitted is not None]
     place = F.floor(unit_draw("row_id", salt="query_edit kind", seed=seed) * len(kinds)).cast("int") + 1
     rows = rows.withColumn("_kind", F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place))
-    rows = rows.withColumn("_text", F.lit(None).cast("string"))
-    if "coclick" in kinds:
-        clicked = _other_queries(rows.where("_kind = 'coclick'").drop("_text"), sources.train, seed)
-        rows = rows.where("_kind <> 'coclick'").unionByName(clicked.select(*rows.columns))
-    words, draw = F.split(F.trim("query"), r"\s+"), unit_draw("row_id", salt="query_edit word", seed=seed)
-    by_words = F.when(F.col("_kind").isin(*WORDS) & (F.size(words) >= 2), _edited_words(words, draw))
-    rows = rows.withColumn("_text", F.coalesce("_text", by_words))
-    edited = _with_edited_letters(rows, [kind for kind in kinds if kind in LETTERS], params, seed)
+    kind, texts = F.col("_kind"), []
+    if fitted is not None:
+        rows = rows.join(_other_queries(sources.train, fitted), "item_id", "left")
+        others = F.array_remove("_others", F.col("query"))
+        at = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size(others)).cast("int")
+        texts.append(F.when(kind == "coclick", F.get(others, at)))
+    if "category" in kinds and sources.items is not None:
+        known = sources.items.select("item_id", F.col(_categories(log)[0]).cast("string").alias("_category"))
+        rows = rows.join(known, "item_id", "left")
+        texts.append(F.when(kind == "category", F.col("_category")))
+    rows = rows.withColumn("_words", F.when(kind.isin(*WORDS), F.array_remove(F.split("query", " "), "")))
+    most = F.size("_words") - F.when(kind == "swap_words", 1).otherwise(0)  # the last has no next one
+    at_word = F.floor(unit_draw("row_id", salt="query_edit word", seed=seed) * most) + 1
+    rows = rows.withColumn("_at_word", at_word.cast("int"))
+    texts.append(F.when(F.size("_words") >= 2, _edited_words()))
+    letters = [kind for kind in kinds if kind in LETTERS]
+    edited = _with_edited_letters(rows, texts, letters, params, seed)
     # not a filter: Spark would push it through the edits and make them twice
-    changed = F.when((F.trim("_edited") != "") & (F.col("_edited") != F.col("query")), F.col("_edited"))
-    made = edited.withColumn("query", F.explode(F.array_compact(F.array(changed))))
+    changed = (F.trim("_edited") != "") & (F.col("_edited") != F.col("query"))
+    made = edited.withColumn("query", F.explode(F.when(changed, F.array("_edited"))))
     return row_copies(made, log, f"query_edit {seed}").select(*sources.train.columns)
 
 
-def _with_edited_letters(rows: DataFrame, kinds: Sequence[str], params: Params, seed: int) -> DataFrame:
-    """Adds `_edited`: `_text`, or where that is null the query after some edits of letters, if it is long enough for
-    any. Each edit swaps a letter with the next one, drops or doubles it. Narrow.
+def _categories(log: SchemaConfig) -> list[str]:
+    return [feature_column(name) for name, spec in log.item_features.items() if spec.kind in CATEGORY_KINDS]
+
+
+def _with_edited_letters(
+    rows: DataFrame, texts: Sequence[Column], kinds: Sequence[str], params: Params, seed: int
+) -> DataFrame:
+    """Adds `_edited`: the first of these texts that is not null, or else the query after some edits of letters, if it
+    is long enough for any. Narrow.
     """
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
-    rows = rows.withColumn("_edited", F.coalesce("_text", "query"))
     if not kinds:
-        return rows
+        return rows.withColumn("_edited", F.coalesce(*texts, "query"))
     place = (F.floor(unit_draw("row_id", salt="query_edit letters", seed=seed) * len(kinds)) + 1).cast("int")
     drawn = F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place)
     whole = (F.octet_length("query") == F.length("query")) | ~F.col("query").rlike(JOINED)  # the first is quick to tell
-    enough = F.col("_text").isNull() & (F.length("query") >= LEAST_LETTERS) & whole
-    edits = F.least(F.ceil(F.length("query") * F.lit(params.rate)), F.lit(params.max_edits))
-    rows = rows.withColumns(
-        {
-            "_letters": F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn),
-            "_edits": F.when(enough, edits).otherwise(0),
-        }
-    )
-    for number in range(params.max_edits):
-        at = unit_draw(F.col("row_id"), F.lit(number), salt="query_edit letter", seed=seed)
-        once_more = F.when(F.col("_edits") > number, _edited_letter(at)).otherwise(F.col("_edited"))
-        rows = rows.withColumn("_edited", once_more)
-    return rows
+    letters, length = F.when(F.col("_kind").isin(*LETTERS), F.col("_kind")).otherwise(drawn), F.length("query")
+    edits = F.least(F.ceil(length * F.lit(params.rate)), F.lit(params.max_edits), F.floor(length / 2))
+    told = {
+        "_text": F.coalesce(*texts),
+        "_letters": letters,
+        "_edits": F.when((length >= LEAST_LETTERS) & whole, edits).otherwise(0).cast("int"),
+        "_length": length,
+        "_num": F.when(letters == "swap_letters", 2).otherwise(1),
+    }
+    rows, edited = rows.withColumns(told), F.col("query")
+    rows = rows.withColumns({f"_at_{number}": _place(number, seed) for number in range(params.max_edits)})
+    for number in reversed(range(params.max_edits)):  # from the end, so that places before it stay
+        edited = _edited_letter(edited, number)
+    return rows.withColumn("_edited", F.coalesce("_text", edited))
 
 
-def _edited_letter(draw: Column) -> Column:
-    """`_edited` with one letter more swapped, dropped or doubled, by `_letters`."""
-    from pyspark.sql import functions as F
-
-    kind = F.col("_letters")
-    length = F.when(kind == "swap_letters", 2).otherwise(1)
-    at = (F.floor(draw * (F.length("_edited") - length + 1)) + 1).cast("int")
-    old = F.substr("_edited", at, length)
-    new = F.when(kind == "swap_letters", F.reverse(old)).when(kind == "drop_letter", "").otherwise(F.concat(old, old))
-    return F.overlay("_edited", new, at, length)
-
-
-def _edited_words(words: Column, draw: Column) -> Column:
-    """The words without a drawn one, or with it and the next one swapped, by `_kind`."""
-    from pyspark.sql import functions as F
-
-    at = (F.floor(draw * F.size(words)) + 1).cast("int")  # from 1
-    first = F.least(at, F.size(words) - 1)
-    dropped = F.concat(F.slice(words, F.lit(1), at - 1), F.slice(words, at + 1, F.size(words)))
-    pair = F.reverse(F.slice(words, first, F.lit(2)))
-    swapped = F.concat(F.slice(words, F.lit(1), first - 1), pair, F.slice(words, first + 2, F.size(words)))
-    return F.array_join(F.when(F.col("_kind") == "drop_word", dropped).otherwise(swapped), " ")
-
-
-def _other_queries(rows: DataFrame, train: DataFrame, seed: int) -> DataFrame:
-    """Rows with `_text`, another query that was clicked for their item, of up to MOST_QUERIES by hash; null where there
-    is none.
+def _place(number: int, seed: int) -> Column:
+    """A drawn letter, from 1, of the query's part of this number, of `_edits` about equal ones; behind the end where
+    there are fewer parts.
     """
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     from clickweave.frames.draws import unit_draw
 
+    draw = unit_draw(F.col("row_id"), F.lit(number), salt="query_edit letter", seed=seed)
+    start, end = (F.floor(F.col("_length") * (number + more) / F.col("_edits")) for more in (0, 1))
+    at = start + F.floor(draw * (end - start - F.col("_num") + 1)) + 1
+    return F.when(F.col("_edits") > number, at).otherwise(F.col("_length") + 1).cast("int")
+
+
+def _edited_letter(text: Column, number: int) -> Column:
+    """The text with the letter of the query at `_at_<number>` swapped with the next one, dropped or doubled, by
+    `_letters`; behind the end of the query that changes nothing.
+    """
+    from pyspark.sql import functions as F
+
+    at, num = F.col(f"_at_{number}"), F.col("_num")
+    old = F.substr("query", at, num)
+    new = F.when(F.col("_letters") == "swap_letters", F.reverse(old)).when(F.col("_letters") == "double_letter", old)
+    doubles = F.when(F.col("_letters") == "double_letter", 0).otherwise(num)
+    return F.overlay(text, F.coalesce(new, F.lit("")), at, doubles)
+
+
+def _edited_words() -> Column:
+    """`_words` without the one at `_at_word`, or with it and the next one swapped, by `_kind`."""
+    from pyspark.sql import functions as F
+
+    words, at = F.col("_words"), F.col("_at_word")
+    after = F.slice(words, at + 1, F.size(words))
+    kept = F.when(F.col("_kind") == "drop_word", after)
+    swapped = F.concat(
+        F.slice(words, at + 1, F.lit(1)), F.slice(words, at, F.lit(1)), F.slice(words, at + 2, F.size(words))
+    )
+    return F.array_join(F.concat(F.slice(words, F.lit(1), at - 1), kept.otherwise(swapped)), " ")
+
+
+def _pairs(train: DataFrame) -> DataFrame:
+    """item_id, query, clicks, and the item's share of the query's clicks, of pairs that were clicked."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
     clicked = train.where("label >= 1 and query is not null and item_id is not null")
-    clicked = clicked.select("item_id", "query").distinct()
+    pairs = clicked.groupBy("query", "item_id").agg(F.count(F.lit(1)).alias("clicks"))
+    return pairs.withColumn("share", F.col("clicks") / F.sum("clicks").over(Window.partitionBy("query")))
+
+
+def _other_queries(train: DataFrame, fitted: Clicked) -> DataFrame:
+    """item_id and `_others`, up to MOST_QUERIES queries that led to it, by hash."""
+    from pyspark.sql import Window
+    from pyspark.sql import functions as F
+
     order = Window.partitionBy("item_id").orderBy(F.xxhash64("query"), "query")
-    some = clicked.withColumn("_place", F.row_number().over(order)).where(F.col("_place") <= MOST_QUERIES)
-    lists = some.groupBy("item_id").agg(F.array_sort(F.collect_list("query")).alias("_others"))
-    others = F.array_remove("_others", F.col("query"))
-    at = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size(others)).cast("int") + 1
-    return rows.join(lists, "item_id", "left").withColumn("_text", F.try_element_at(others, at))
+    good = (
+        _pairs(train).where(F.round("share", 3) >= fitted.least_share).withColumn("_place", F.row_number().over(order))
+    )
+    some = good.where(F.col("_place") <= MOST_QUERIES).groupBy("item_id")
+    lists = some.agg(F.sort_array(F.collect_list("query")).alias("_others"))
+    return F.broadcast(lists) if fitted.pairs <= MOST_BROADCAST else lists

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
-CANDIDATES = 4  # rows on either side of the line for each wanted neighbour, of which the nearest ones count
+CANDIDATES = 2  # rows on either side of the line for each wanted neighbour, of which the nearest ones count
 LOGISTIC = 1.702  # slope with which a logistic curve is within 0.01 of the normal distribution's (Bowling et al. 2009)
 
 
@@ -74,7 +74,7 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Labels:
 def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
     """About `ratio` rows per row of a rarer label: x + u (z - x) with u uniform and z one of the k nearest rows.
 
-    Nearest in standard deviations, of 4 k rows on either side of x on a random line, of those with equal label,
+    Nearest in standard deviations, of 2 k rows on either side of x on a random line, of those with equal label,
     categorical and id features. Item, query and categories are the row's own. A row without a neighbour makes none. One
     shuffle by label and categories; a giant group is cut into strips of about GROUP_ROWS rows.
     """
@@ -98,7 +98,7 @@ def apply(sources: Sources, fitted: Labels, params: Params, log: SchemaConfig, s
     numbers = F.slice(F.sequence(F.lit(0), F.lit(whole + 1)), F.lit(2), F.lit(whole) + extra)
     rows = rows.withColumn("_near", sides).where(F.size("_near") > 0)
     by_distance = F.transform("_near", lambda one: F.struct(_distance(one, fitted.ranges), one.alias("other")))
-    rows = rows.withColumn("_near", F.slice(F.array_sort(by_distance).getField("other"), 1, params.k))
+    rows = rows.withColumn("_near", F.slice(F.sort_array(by_distance).getField("other"), 1, params.k))
     rows = rows.withColumn("_copy", F.explode(numbers))
     place = F.floor(unit_draw("row_id", "_copy", salt="smote neighbour", seed=seed) * F.size("_near")) + 1
     paired = rows.withColumn("_other", F.element_at("_near", place.cast("int")))
