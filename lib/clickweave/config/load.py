@@ -165,6 +165,8 @@ def _check_meaning(recipe: Recipe) -> None:
         check = getattr(operator, "check", None)
         if check is not None:
             check(log)
+    for target in recipe.sample.targets:
+        target.check(log, recipe.encode.grain or "row")
     unknown = set(recipe.evaluate.gates) - set(GATE_ROWS)
     if unknown:
         raise ConfigError(f"evaluate.gates: unknown row {sorted(unknown)[0]!r}; rows are {', '.join(GATE_ROWS)}")

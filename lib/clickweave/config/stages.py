@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, SerializeAsAny, StrictFloat, StrictInt, Tag
 
 from clickweave.config.base import Duration, Section
+from clickweave.config.targets import Target
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Variant = SerializeAsAny[BaseModel]
@@ -112,6 +113,12 @@ class SampleConfig(Section):
         "a new one; each at most once",
     )
     continue_events: int = Field(20, ge=1, description="journey: most new events of a history that goes on")
+    targets: tuple[Target, ...] = Field(
+        (),
+        description="events that are wanted beside these, a list of {name: cold_items, c, events}, {name: items, "
+        "items, events}, {name: rare_queries, c, events}, {name: sparse_users, floor, events}, {name: balance, column, "
+        "up_to} and {name: where, columns: {device: mobile, hour: [18, 23]}, events}",
+    )
     block_rows: int = Field(
         4096, ge=1, description="rows (or an eighth as many histories) that share one seed; part of what the seed means"
     )

@@ -24,9 +24,16 @@ from clickweave.training.histories import at_level
 
 
 def continued_blocks(
-    coded: DataFrame, bundle: dict[str, bytes], spec: CodecSpec, wanted: int, first_block: int, config: SampleConfig
+    coded: DataFrame,
+    bundle: dict[str, bytes],
+    spec: CodecSpec,
+    wanted: int,
+    first_block: int,
+    config: SampleConfig,
+    *,
+    of: int,
 ) -> DataFrame:
-    """Further events of about `wanted` of these histories, in the columns of `sample_blocks` and `continues`.
+    """Further events of about `wanted` of these `of` histories, in the columns of `sample_blocks` and `continues`.
 
     `place` goes on where the history ended. Which histories, and in which block, is a hash of their entity_id. One
     shuffle by block; a task holds one block of whole histories.
@@ -35,7 +42,7 @@ def continued_blocks(
         coded: token shards of whole histories, with entity_id and `continues`.
         first_block: number of the first block, beyond those of new histories.
     """
-    chosen = unit_draw("entity_id", salt="continue", seed=config.seed) < min(1.0, wanted / spec.num_entities)
+    chosen = unit_draw("entity_id", salt="continue", seed=config.seed) < min(1.0, wanted / of)
     num_blocks = num_blocks_of(spec, wanted, config)
     drawn = unit_draw("entity_id", salt="continue block", seed=config.seed) * num_blocks
     block = (F.floor(drawn) + F.lit(first_block)).alias("block")
@@ -64,7 +71,7 @@ class _Continue:
         number = block.column("block")[0].as_py()
         seed = block_seed(self._config.seed, number)
         rng = torch.Generator().manual_seed(seed)
-        given = _histories(block, codec)
+        given = histories_of(block, codec)
         how = self._config.temperature, self._config.top_p
         with torch.inference_mode():
             drawn = generator.continue_histories(given, self._config.continue_events, rng, *how)
@@ -96,7 +103,7 @@ def whole_blocks(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
         yield pa.Table.from_batches(kept)
 
 
-def _histories(block: pa.Table, codec: CodecSpec) -> Histories:
+def histories_of(block: pa.Table, codec: CodecSpec) -> Histories:
     """The block's histories, one after another."""
     codes_RC = np.stack([block.column(name).to_numpy() for name in codec.code_columns], axis=1)
     positions = [block.column(name).to_numpy() for name in codec.position_columns]

@@ -1,23 +1,33 @@
 """sample: bundle -> raw synthetic rows, generated inside Spark tasks."""
 
+from functools import reduce
+from typing import Any
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.spec import ENTITY
+from clickweave.codec.spec import ENTITY, CodecSpec
+from clickweave.config.targets import ColdItems, Items, SparseUsers
 from clickweave.contracts.tables import TRAIN
+from clickweave.errors import ContractError
 from clickweave.frames.align.continued import CONTINUES
+from clickweave.frames.augment.neighbours import similar_items
 from clickweave.sampling.blocks import num_blocks_of, sample_blocks
 from clickweave.sampling.continuation import continued_blocks
 from clickweave.sampling.smaller import for_sampling
+from clickweave.sampling.targets.blocks import TRIED, TRIES, targeted_events, targeted_rows
+from clickweave.sampling.targets.draws import AS_ITEM
+from clickweave.sampling.targets.plan import Known, planned
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.training.bundle import load_bundle_files, open_bundle
 
 INPUTS = ("ingest", "encode", "train")
 SECTIONS = ("sample",)
+TARGET = "target"  # in the raw rows: number of the target that asked for the row
 
 
 def run(run: StageRun) -> StageResult:
-    """Generates as many rows, or histories, as the recipe asks for."""
+    """Generates as many rows, or histories, as the recipe asks for, and what its targets want beside them."""
     config = run.recipe.sample
     content = load_bundle_files(run.workspace.output("train", "bundle"))
     codec = open_bundle(content).codec
@@ -28,14 +38,83 @@ def run(run: StageRun) -> StageResult:
     if cost:
         run.progress("validation loss {validation_loss:.4f}, as sent {validation_loss_sent:.4f}".format_map(cost))
     num_continued = min(round(config.continue_share * wanted), real)
-    raw = sample_blocks(run.spark, sent, codec, wanted - num_continued, config)
-    counts = {"wanted": wanted}
+    parts, counts = [sample_blocks(run.spark, sent, codec, wanted - num_continued, config)], {"wanted": wanted}
+    block = num_blocks_of(codec, wanted - num_continued, config)
     if num_continued:
-        first_block = num_blocks_of(codec, wanted - num_continued, config)
-        further = continued_blocks(_real_histories(run), sent, codec, num_continued, first_block, config)
-        raw, counts = raw.unionByName(further, allowMissingColumns=True), counts | {"continued": num_continued}
-    run.write("raw", raw)
-    return StageResult(counts | {"sampled": run.outputs["raw"].rows}, metrics=cost)
+        args = _real_histories(run), sent, codec, num_continued, block, config
+        parts.append(continued_blocks(*args, of=codec.num_entities))
+        counts["continued"] = num_continued
+        block += num_blocks_of(codec, num_continued, config)
+    targeted, asked = _targeted(run, sent, codec, block)
+    together = reduce(lambda one, other: one.unionByName(other, allowMissingColumns=True), [*parts, *targeted])
+    raw = run.write("raw", _as_asked(together))
+    told = {"targets": _told(run, raw, asked)} if asked else {}
+    return StageResult(counts | {"sampled": run.outputs["raw"].rows}, metrics=cost | told)
+
+
+def _targeted(
+    run: StageRun, bundle: dict[str, bytes], codec: CodecSpec, block: int
+) -> tuple[list[DataFrame], list[int]]:
+    """The rows that each target asks for, and how many (of sparse users: the users); plans are written as tables."""
+    config, parts, asked = run.recipe.sample, [], []
+    known = _known(run, codec) if config.targets else None
+    for number, target in enumerate(config.targets):
+        assert known is not None
+        if isinstance(target, SparseUsers):
+            coded, own = _real_histories(run), config.model_copy(update={"continue_events": target.events})
+            sparse = coded.groupBy("entity_id").count().where(F.col("count") <= target.floor).select("entity_id")
+            asked.append(sparse.count())
+            few = coded.join(sparse, "entity_id", "left_semi")
+            part = continued_blocks(few, bundle, codec, asked[-1], block, own, of=max(1, asked[-1]))
+        else:
+            plan = planned(target, known)
+            rows = run.write(f"plan_{number}", plan.rows)
+            asked.append(rows.agg(F.sum("asked")).collect()[0][0] or 0)
+            args = bundle, codec, asked[-1], block, config, f"target {number}"
+            if codec.grain == ENTITY:
+                part = targeted_events(plan, _real_histories(run), *args)
+            else:
+                part = targeted_rows(plan, *args)
+        parts.append(part.withColumn(TARGET, F.lit(number)))
+        block += num_blocks_of(codec, asked[-1], config)
+    return parts, asked
+
+
+def _known(run: StageRun, codec: CodecSpec) -> Known:
+    """What plans are made from; similar items are written once, if a target needs them."""
+    train, items = run.read_part(TRAIN), run.read("ingest", "items")
+    near = None
+    if any(isinstance(target, ColdItems | Items) for target in run.recipe.sample.targets):
+        near = run.write("neighbours", similar_items(train, items, run.recipe.log))
+    return Known(train, items, near, run.read("encode", "shards"), codec)
+
+
+def _as_asked(raw: DataFrame) -> DataFrame:
+    """Raw rows in which those that were drawn in the place of another item are that item's."""
+    if AS_ITEM not in raw.columns:
+        return raw
+    return raw.withColumn("item_id", F.coalesce(AS_ITEM, "item_id")).drop(AS_ITEM)
+
+
+def _told(run: StageRun, raw: DataFrame, asked: list[int]) -> list[dict[str, Any]]:
+    """By target what was asked, drawn and accepted.
+
+    Raises:
+        ContractError: nothing that was drawn meets a target.
+    """
+    tried = F.sum(TRIED) if TRIED in raw.columns else F.lit(None)
+    counts = (
+        raw.where(F.col(TARGET).isNotNull()).groupBy(TARGET).agg(F.count(F.lit(1)).alias("rows"), tried.alias("tried"))
+    )
+    found, told = {row[TARGET]: row for row in counts.collect()}, []
+    for number, (target, num) in enumerate(zip(run.recipe.sample.targets, asked, strict=True)):
+        rows, tries = (found[number]["rows"], found[number]["tried"]) if number in found else (0, None)
+        if rows == 0 and num > 0:
+            raise ContractError(f"sample.targets[{number}]: {target.name}: none of {TRIES} draws each meets it")
+        drawn = rows if tries is None else tries + TRIES * (num - rows)
+        told.append({"name": target.name, "asked": num, "drawn": drawn, "accepted": rows})
+        run.progress(f"target {target.name}: asked {num:,}, accepted {rows:,}")
+    return told
 
 
 def _real_histories(run: StageRun) -> DataFrame:

@@ -116,7 +116,7 @@ def test_the_events_depend_on_seed_and_block_never_on_partitions(done, spark):
 
     def events(rows, **changes):
         config = recipe.sample.model_copy(update=changes)
-        return continued_blocks(rows, content, codec, 40, 7, config)
+        return continued_blocks(rows, content, codec, 40, 7, config, of=codec.num_entities)
 
     expected = events(coded).cache()
     assert expected.select("block").distinct().count() == 3

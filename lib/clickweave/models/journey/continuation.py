@@ -46,15 +46,15 @@ def continue_histories(net: "Journey", given: Histories, most: int, how: Drawing
     drawn = net.entities.sample(POOL, how.rng, temperature=how.temperature, top_p=how.top_p)
     pool = net.times.lengths(drawn).sort().values
     more_N = _more_events(pool, lengths_N, most, how.rng)
-    parts, chunks = [], _chunks(lengths_N)
+    parts, chunks = [], chunks_of(lengths_N)
     for picked_N in chunks:
-        parts.append(_continued(net, _taken(given, picked_N, lengths_N), more_N[picked_N], how))
+        parts.append(_continued(net, taken(given, picked_N, lengths_N), more_N[picked_N], how))
     order_N = torch.argsort(torch.cat(chunks))
     owner_R = torch.cat([picked_N[part.owner_R] for picked_N, part in zip(chunks, parts, strict=True)])
     order_R = torch.argsort(owner_R, stable=True)
     return Histories(
-        rows_of(_joined([part.entities for part in parts]), order_N),
-        rows_of(_joined([part.events for part in parts]), order_R),
+        rows_of(joined([part.entities for part in parts]), order_N),
+        rows_of(joined([part.events for part in parts]), order_R),
         owner_R[order_R],
         torch.cat([part.time_us_R for part in parts])[order_R],
     )
@@ -72,7 +72,7 @@ def _more_events(pool: torch.Tensor, lengths_N: torch.Tensor, most: int, rng: to
     return (longer_N - lengths_N).clamp(1, most)
 
 
-def _chunks(lengths_N: torch.Tensor) -> list[torch.Tensor]:
+def chunks_of(lengths_N: torch.Tensor) -> list[torch.Tensor]:
     """Numbers of histories, the shortest first, cut so that each part times its longest is at most CELLS, or one."""
     order_N = torch.argsort(lengths_N, stable=True)
     found, start = [], 0
@@ -83,7 +83,7 @@ def _chunks(lengths_N: torch.Tensor) -> list[torch.Tensor]:
     return [*found, order_N[start:]]
 
 
-def _taken(given: Histories, picked_N: torch.Tensor, lengths_N: torch.Tensor) -> Histories:
+def taken(given: Histories, picked_N: torch.Tensor, lengths_N: torch.Tensor) -> Histories:
     """These histories in this order."""
     starts_N = (lengths_N.cumsum(0) - lengths_N)[picked_N]
     owner_R = torch.repeat_interleave(torch.arange(len(picked_N)), lengths_N[picked_N])
@@ -94,6 +94,12 @@ def _taken(given: Histories, picked_N: torch.Tensor, lengths_N: torch.Tensor) ->
 
 def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Drawing) -> Histories:
     """One chunk: what the histories hold is read, their totals are drawn anew, and their next events."""
+    entities, going = standing(net, given, more_N, how)
+    return gone_on(net, entities, going, how.rng, how.temperature, how.top_p)
+
+
+def standing(net: "Journey", given: Histories, more_N: torch.Tensor, how: Drawing) -> tuple[Batch, Going]:
+    """The columns of these histories with so many further events, totals drawn anew, and where they stand now."""
     lengths_N = torch.bincount(given.owner_R)
     last_us_N = given.time_us_R[lengths_N.cumsum(0) - 1]
     entities, left_NK = _with_totals(net, given, lengths_N, more_N, last_us_N, how)
@@ -113,7 +119,7 @@ def _continued(net: "Journey", given: Histories, more_N: torch.Tensor, how: Draw
         left_NK,
         None if net.slates is None else net.slates.none(len(lengths_N)),
     )
-    return gone_on(net, entities, going, how.rng, how.temperature, how.top_p)
+    return entities, going
 
 
 def _with_totals(
@@ -218,5 +224,5 @@ def _put_totals(net: "Journey", entities: Batch, total_NK: torch.Tensor) -> Batc
     return entities
 
 
-def _joined(parts: list[Batch]) -> Batch:
+def joined(parts: list[Batch]) -> Batch:
     return Batch(torch.cat([part.codes_BC for part in parts]), torch.cat([part.positions_BP for part in parts]))

@@ -23,6 +23,7 @@ from clickweave.models.histories import EVENTS_OF_A_HISTORY, Histories, Windows,
 from clickweave.models.journey.continuation import Drawing, continue_histories
 from clickweave.models.journey.counted import Counted
 from clickweave.models.journey.items import NextItem
+from clickweave.models.journey.next_event import next_events
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.sampler import sample_histories
 from clickweave.models.journey.slates import SlateLaws
@@ -103,6 +104,21 @@ class Journey(Trainable):
         allows no item twice it may be none.
         """
         return continue_histories(self, given, most, Drawing(rng, temperature, top_p))
+
+    def next_events(
+        self,
+        given: Histories,
+        codes: Mapping[int, torch.Tensor],
+        rng: torch.Generator,
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+    ) -> Histories:
+        """One further event of each history on the CPU, after its last one and inside the log's window.
+
+        Args:
+            codes: by index of an event column the codes [N] that the events have; the others are drawn to them.
+        """
+        return next_events(self, given, codes, Drawing(rng, temperature, top_p))
 
     def drawn_codes(self, n: int, rng: torch.Generator) -> list[torch.Tensor]:
         """Codes of about `n` drawn events and of their histories, by column in the codec's order."""

@@ -202,7 +202,7 @@ def _draw_events(
     """One event of each history and its time; the time of the last event is what is left of the span."""
     end_us_A = going.time_us_A + going.left_AK[:, 0] if last else going.time_us_A
     given = net.times.gap_codes(going.time_us_A, end_us_A) if last else {}
-    events = _sampled(net, going, given, rng, temperature, top_p)
+    events = sampled(net, going, given, rng, temperature, top_p)
     if net.slates is not None and going.slate is not None:
         _take_query(net, going, events, rng, temperature, top_p)
     if last:
@@ -222,11 +222,11 @@ def _take_query(
     assert part.slate is not None
     given = {index: events.codes_BC[mask_A, index] for index in range(net.slates.query[0])}
     given |= dict(zip(net.slates.query, part.slate.query_AQ.unbind(1), strict=True))
-    drawn = _sampled(net, part, given, rng, temperature, top_p)
+    drawn = sampled(net, part, given, rng, temperature, top_p)
     events.codes_BC[mask_A], events.positions_BP[mask_A] = drawn.codes_BC, drawn.positions_BP
 
 
-def _sampled(
+def sampled(
     net: "Journey",
     going: Going,
     given: dict[int, torch.Tensor],

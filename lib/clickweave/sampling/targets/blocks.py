@@ -1,0 +1,169 @@
+"""Drawing what plans ask for, inside Spark tasks: blocks of events with given codes, each with a seed of its own.
+
+A block draws all its events, checks them, and draws those again that miss their condition, at most TRIES times. Which
+block an event is in, and which alternative it is drawn to, is a hash of the target, the value and the event's number.
+"""
+
+from collections.abc import Iterator
+from typing import cast
+
+import numpy as np
+import pyarrow as pa
+import torch
+from pyspark import Broadcast
+from pyspark.sql import DataFrame, Window
+from pyspark.sql import functions as F
+from pyspark.sql.pandas.types import from_arrow_schema
+
+from clickweave.codec.decode import decoded_schema
+from clickweave.codec.spec import ENTITY, EVENT, PLACE, ROW, TIME_US, CodecSpec
+from clickweave.config.stages import SampleConfig
+from clickweave.frames.align.continued import CONTINUES
+from clickweave.frames.draws import unit_draw
+from clickweave.models.journey.network import Journey
+from clickweave.models.protocol import Generator
+from clickweave.sampling.blocks import Decode, block_seed, num_blocks_of, opened
+from clickweave.sampling.continuation import whole_blocks
+from clickweave.sampling.targets.draws import AS_ITEM, ROW_PLACE, Draws, HistoryDraws, RowDraws
+from clickweave.sampling.targets.plan import Plan
+
+TRIES = 20
+LISTED = 1_000  # histories, by hash, of which each event of a code takes one
+MOST_READ = 2_000  # events of a history that is read for one event more
+TRIED = "tried"
+_KEY = ("value", "number")
+
+
+def targeted_rows(
+    plan: Plan, bundle: dict[str, bytes], spec: CodecSpec, asked: int, first_block: int, config: SampleConfig, salt: str
+) -> DataFrame:
+    """Events of a generator of rows as the plan asks for them, in the columns of `sample_blocks` and as_item, tried.
+
+    One shuffle by block.
+
+    Args:
+        asked: events of the whole plan.
+        first_block: number of the first block, beyond those that are taken.
+        salt: tells the target from others.
+    """
+    wanted = _wanted(plan, spec, asked, first_block, config, salt)
+    rows = wanted.repartition("block").sortWithinPartitions("block", *_KEY)
+    schema = pa.schema([*_block_fields(spec), pa.field(ROW_PLACE, pa.int64()), *_told_fields()])
+    return _drawn(rows, plan, bundle, spec, config, schema)
+
+
+def targeted_events(
+    plan: Plan,
+    coded: DataFrame,
+    bundle: dict[str, bytes],
+    spec: CodecSpec,
+    asked: int,
+    first_block: int,
+    config: SampleConfig,
+    salt: str,
+) -> DataFrame:
+    """Further events of real histories as the plan asks for them, in the columns of `continued_blocks` and as_item,
+    tried. Each goes on with a history that holds an event with the first of its codes, drawn from LISTED of them.
+
+    Shuffles: events by history and by code, wanted events by code and by history, and both by block.
+
+    Args:
+        coded: token shards of whole histories, with entity_id and `continues`; longer ones than MOST_READ are not read.
+    """
+    code = F.col(f"code_{plan.given[0]}") if plan.given else F.lit(0)
+    short = coded.groupBy("entity_id").count().where(F.col("count") <= MOST_READ).select("entity_id")
+    holders = coded.select("entity_id", code.cast("bigint").alias("code")).distinct()
+    holders = holders.join(short, "entity_id", "left_semi")
+    order = unit_draw("entity_id", "code", salt=f"holders {salt}", seed=config.seed)
+    by_code = Window.partitionBy("code").orderBy(order, "entity_id")
+    some = holders.withColumn("rank", F.row_number().over(by_code)).where(F.col("rank") <= LISTED)
+    lists = some.groupBy("code").agg(F.sort_array(F.collect_list("entity_id")).alias("holders"))
+    wanted = _wanted(plan, spec, asked, first_block, config, salt)
+    wanted = wanted.withColumn("code", F.get("codes", F.lit(0)) if plan.given else F.lit(0).cast("bigint"))
+    place = F.floor(unit_draw(*_KEY, salt=f"holder {salt}", seed=config.seed) * F.size("holders")).cast("int")
+    wanted = wanted.join(lists, "code").withColumn("entity_id", F.get("holders", place)).drop("holders", "code")
+    told = ("entity_id", CONTINUES, PLACE, TIME_US, *spec.code_columns, *spec.position_columns)
+    rows = coded.select(*told).join(wanted, "entity_id").repartition("block")
+    rows = rows.sortWithinPartitions("block", *_KEY, PLACE)
+    schema = pa.schema([*_block_fields(spec), pa.field(CONTINUES, pa.string()), *_told_fields()])
+    return _drawn(rows, plan, bundle, spec, config, schema)
+
+
+def _wanted(plan: Plan, spec: CodecSpec, asked: int, first_block: int, config: SampleConfig, salt: str) -> DataFrame:
+    """One row per asked event: value, number, as_item, codes of its alternative, block. Narrow."""
+    numbers = F.explode(F.sequence(F.lit(1).cast("bigint"), F.col("asked")))
+    rows = plan.rows.select("value", AS_ITEM, "choices", numbers.alias("number"))
+    draws = {name: unit_draw(*_KEY, salt=f"{name} {salt}", seed=config.seed) for name in ("choice", "block")}
+    choice = F.get("choices", F.floor(draws["choice"] * F.size("choices")).cast("int"))
+    block = F.floor(draws["block"] * num_blocks_of(spec, asked, config)) + F.lit(first_block)
+    return rows.withColumns({"codes": choice, "block": block}).drop("choices")
+
+
+def _block_fields(spec: CodecSpec) -> list[pa.Field]:
+    return [pa.field("block", pa.int64()), *decoded_schema(spec)]
+
+
+def _told_fields() -> list[pa.Field]:
+    return [pa.field(AS_ITEM, pa.string()), pa.field(TRIED, pa.int32())]
+
+
+def _drawn(
+    rows: DataFrame, plan: Plan, bundle: dict[str, bytes], spec: CodecSpec, config: SampleConfig, schema: pa.Schema
+) -> DataFrame:
+    shared = rows.sparkSession.sparkContext.broadcast(bundle)
+    return rows.mapInArrow(_Draw(shared, plan, spec, config, schema), from_arrow_schema(schema))
+
+
+class _Draw:
+    """What a task runs; picklable, holds no session and no model."""
+
+    def __init__(self, shared: Broadcast, plan: Plan, spec: CodecSpec, config: SampleConfig, schema: pa.Schema) -> None:
+        names = [c.name for c in spec.columns if spec.grain == ROW or c.level == EVENT]
+        self._shared, self._config, self._schema, self._checks = shared, config, schema, plan.checks
+        self._given = [names.index(name) for name in plan.given]
+
+    def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        torch.set_num_threads(1)
+        bundle, decode = opened(self._shared.value)
+        for block in whole_blocks(batches):
+            yield from self._block(bundle.generator, bundle.codec, decode, block)
+
+    def _block(
+        self, generator: Generator | Journey, codec: CodecSpec, decode: Decode, block: pa.Table
+    ) -> Iterator[pa.RecordBatch]:
+        """The events of one block that meet their condition, in the order of the block."""
+        number = block.column("block")[0].as_py()
+        seed = block_seed(self._config.seed, number)
+        rng, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
+        draws: Draws = (
+            HistoryDraws(cast("Journey", generator), decode, codec, block)
+            if codec.grain == ENTITY
+            else RowDraws(cast("Generator", generator), decode, block)
+        )
+        codes = {index: torch.from_numpy(draws.codes_NG[:, n]) for n, index in enumerate(self._given)}
+        open_N, parts, owners, tried = torch.arange(len(draws.codes_NG)), [], [], []
+        for number_of_try in range(1, TRIES + 1):
+            given = {index: codes_N[open_N] for index, codes_N in codes.items()}
+            rows = draws.rows(open_N, given, rng, numbers, self._config)
+            ok = np.ones(rows.num_rows, bool)
+            for check in self._checks:
+                ok &= check.holds(rows)
+            parts.append(rows.filter(pa.array(ok)))
+            owners.append(open_N.numpy()[ok])
+            tried.append(np.full(ok.sum(), number_of_try, np.int32))
+            open_N = open_N[torch.from_numpy(~ok)]
+            if len(open_N) == 0:
+                break
+        yield from self._together(
+            number, draws, pa.Table.from_batches(parts), np.concatenate(owners), np.concatenate(tried)
+        )
+
+    def _together(
+        self, block: int, draws: Draws, rows: pa.Table, owner_N: np.ndarray, tried_N: np.ndarray
+    ) -> list[pa.RecordBatch]:
+        order_N = np.argsort(owner_N)
+        rows, owners = rows.take(pa.array(order_N)), pa.array(owner_N[order_N])
+        found = {name: rows.column(name) for name in rows.column_names}
+        found |= {name: values.take(owners) for name, values in draws.fixed.items()}
+        found |= {"block": pa.array(np.full(len(owner_N), block)), TRIED: pa.array(tried_N[order_N])}
+        return pa.table({name: found[name] for name in self._schema.names}, self._schema).to_batches()

@@ -1,0 +1,199 @@
+"""sample.targets: from the plan over the draws to rows of the log, for generators of rows and of histories."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import toys
+from pyspark.sql import functions as F
+
+from clickweave.config.load import check_recipe
+from clickweave.errors import ConfigError, ContractError
+from clickweave.jobkit.cli import VARIANTS
+from clickweave.stages import align, encode, ingest, sample, train
+
+START = 1_700_438_400  # 2023-11-20 00:00 UTC
+COLD = [f"cold{kind}" for kind in range(3)] + [f"new{kind}" for kind in range(3)]
+TARGETS = [
+    {"name": "cold_items", "c": 5, "events": 7},
+    {"name": "items", "items": ["new1", "cold2", "k0-1"], "events": 50},
+    {"name": "where", "columns": {"device": "mobile", "hour": [18, 23]}, "events": 90},
+    {"name": "balance", "column": "label"},
+]
+SPARSE = {"name": "sparse_users", "floor": 4, "events": 2}
+
+
+def write_log(folder):
+    """Users of one kind of items each; three items with one event, and three of the catalogue with none."""
+    rng, rows = np.random.default_rng(0), []
+    for user in range(90):
+        kind, at = user % 3, START + int(rng.integers(0, 86_400 * 10))
+        for _ in range(3 if user < 9 else 24):
+            at += int(rng.integers(60, 40_000))
+            item = f"k{kind}-{int(rng.integers(0, 8))}"
+            rows.append((f"u{user}", item, at, int(rng.random() < 0.2), ("web", "mobile")[int(rng.random() < 0.3)]))
+    rows += [(f"u{30 + kind}", f"cold{kind}", START + 86_400 * 12, 0, "web") for kind in range(3)]
+    pd.DataFrame(rows, columns=["user", "item", "ts", "click", "device"]).to_parquet(folder / "events.parquet")
+    names = sorted({row[1] for row in rows} | {f"new{kind}" for kind in range(3)})
+    kinds = [f"kind{name[1] if name[0] == 'k' else name[-1]}" for name in names]
+    pd.DataFrame({"item": names, "kind": kinds}).to_parquet(folder / "items.parquet")
+
+
+def recipe_of(folder, generator, targets, entities=40):
+    raw = {
+        "dataset": "targets",
+        "source": {"events": str(folder / "events.parquet"), "items": str(folder / "items.parquet")},
+        "schema": {
+            "user": "user",
+            "item": "item",
+            "event_time": {"column": "ts", "unit": "s"},
+            "labels": {"click": "click"},
+            "features": {"device": "categorical"},
+            "item_features": {"kind": "categorical"},
+        },
+        "split": {"holdout_share": 0, "reference_share": 0},
+        "encode": {"min_users": 1},
+        "train": {"generator": generator, "epochs": 8, "batch_size": 64},
+        "sample": {"entities": entities, "block_rows": 64, "targets": targets},
+    }
+    return check_recipe(toys.merged(toys.COMMON, raw), VARIANTS)
+
+
+@pytest.fixture(scope="module", params=["autoregressive", "journey"])
+def done(stages_in, tmp_path_factory, request):
+    """generator, folder, stage runner, stage -> result and run."""
+    folder = tmp_path_factory.mktemp(request.param)
+    write_log(folder)
+    targets = [*TARGETS, SPARSE] if request.param == "journey" else TARGETS
+    recipe, run = recipe_of(folder, request.param, targets), stages_in(folder)
+    found = {m.__name__.rpartition(".")[2]: run(m, recipe) for m in (ingest, encode, train, sample, align)}
+    return request.param, folder, run, found
+
+
+@pytest.fixture(scope="module")
+def raw(done):
+    return done[3]["sample"][1].read_own("raw").toPandas()
+
+
+def of(raw, number):
+    return raw[raw["target"] == number]
+
+
+def test_cold_items_get_what_was_asked_from_users_of_their_kind(done, raw):
+    made = of(raw, 0)
+    assert made["item_id"].value_counts().to_dict() == dict.fromkeys(COLD, 7)
+    if done[0] == "journey":
+        kinds = made["continues"].str[1:].astype(int) % 3
+    else:
+        values = next(c.values for c in _codec(done).columns if c.is_entity)
+        kinds = made["entity_code"].map(lambda code: int(values[int(code) - 2][1:]) % 3)
+    assert (kinds == made["item_id"].str[-1].astype(int)).mean() > 0.8  # a third, if users came evenly
+
+
+def test_named_items_share_the_events(raw):
+    made = of(raw, 1)
+    assert made["item_id"].value_counts().to_dict() == {"cold2": 17, "k0-1": 17, "new1": 16}
+
+
+def test_conditions_hold_for_every_row(raw):
+    made = of(raw, 2)
+    assert len(made) >= 85  # of 90; bounded tries
+    assert set(made["feature_device"]) == {"mobile"}
+    assert made["event_time"].dt.hour.between(18, 23).all()
+
+
+def test_rare_labels_come_up_to_the_frequent_one(done, raw):
+    real = done[3]["sample"][1].read("ingest", "real").groupBy("label").count().toPandas().set_index("label")["count"]
+    made = of(raw, 3)
+    assert set(made["label"].astype(int)) == {1}
+    assert len(made) == real[0] - real[1]
+
+
+def test_histories_of_sparse_users_go_on(done, raw):
+    if done[0] != "journey":
+        pytest.skip("rows have no histories")
+    made = of(raw, 4)
+    assert set(made["continues"]) == {f"u{user}" for user in range(9)}
+    assert made.groupby("continues").size().max() <= 2
+
+
+def test_the_manifest_tells_what_was_asked_drawn_and_accepted(done, raw):
+    told = done[3]["sample"][0].metrics["targets"]
+    assert [each["accepted"] for each in told] == [len(of(raw, number)) for number in range(len(told))]
+    assert told[0]["asked"] == 42
+    assert told[2]["drawn"] >= told[2]["accepted"]
+    plan = done[3]["sample"][1].read_own("plan_0").toPandas().set_index("value")
+    assert plan["real"].to_dict() == {f"cold{k}": 1 for k in range(3)} | {f"new{k}": 0 for k in range(3)}
+
+
+def test_the_plain_sample_is_as_without_targets(done, raw):
+    _, folder, run, _found = done
+    recipe = recipe_of(folder, done[0], [])
+    alone = run(sample, recipe)[1].read_own("raw").toPandas()
+    rest = raw[raw["target"].isna()][alone.columns]
+    assert sorted(map(repr, alone.itertuples(index=False))) == sorted(map(repr, rest.itertuples(index=False)))
+
+
+def test_the_same_events_come_out_on_any_partitioning(done, raw, spark):
+    _, _folder, run, found = done
+    for num in ("1", "5"):
+        spark.conf.set("spark.sql.shuffle.partitions", num)
+        again = run(sample, found["sample"][1].recipe)[1].read_own("raw").toPandas()[raw.columns]
+        assert sorted(map(repr, again.itertuples(index=False))) == sorted(map(repr, raw.itertuples(index=False)))
+    spark.conf.set("spark.sql.shuffle.partitions", "4")
+
+
+def test_events_of_new_items_are_rows_of_the_log_with_their_attributes(done):
+    _, _folder, _, found = done
+    made = found["align"][1].read_own("synthetic").where("item_id like 'new%' or item_id like 'cold%'").toPandas()
+    assert len(made) >= 60
+    real = found["align"][1].read("ingest", "real").select("user_id").distinct().toPandas()["user_id"]
+    continues = made["user_id"].isin(real)
+    assert continues.all() if done[0] == "journey" else not continues.any()
+    assert (made["op"].str.endswith(":continue") == continues).all()
+
+
+@pytest.mark.parametrize(
+    ("targets", "said"),
+    [
+        ([{"name": "items", "items": ["k0-1", "nope"], "events": 5}], "item 'nope' is neither in the catalogue nor"),
+        ([{"name": "where", "columns": {"device": "tablet"}, "events": 5}], "no real event with device = 'tablet'"),
+        (
+            [{"name": "where", "columns": {"item": "k0-1", "hour": 3, "label": 1}, "events": 5}],
+            "no real event meets item",
+        ),
+    ],
+)
+def test_what_cannot_be_met_is_named(done, targets, said):
+    if done[0] == "journey" and "meets" in said:
+        pytest.skip("journey draws times anew until they fit")
+    with pytest.raises(ContractError, match=said):
+        done[2](sample, recipe_of(done[1], done[0], targets))
+
+
+@pytest.mark.parametrize(
+    ("generator", "target", "said"),
+    [
+        ("autoregressive", SPARSE, "sparse_users needs a generator of histories"),
+        ("journey", {"name": "rare_queries"}, "rare_queries needs schema.query"),
+        ("journey", {"name": "balance", "column": "kind"}, "'kind' is neither label nor a categorical feature"),
+        ("journey", {"name": "where", "columns": {"size": 4}, "events": 1}, "unknown column 'size'; there are label"),
+        ("journey", {"name": "where", "columns": {"hour": [3, 25]}, "events": 1}, "hour: must be .lowest, highest."),
+        ("journey", {"name": "cold_item"}, "sample.targets"),
+    ],
+)
+def test_a_target_that_the_log_does_not_allow_is_refused_when_the_recipe_is_read(tmp_path, generator, target, said):
+    with pytest.raises(ConfigError, match=said):
+        recipe_of(tmp_path, generator, [target])
+
+
+def _codec(done):
+    from clickweave.codec.spec import CodecSpec
+    from clickweave.store import files
+
+    step = done[3]["sample"][1]
+    return CodecSpec.from_json(files.read_bytes(step.workspace.output("encode", "codec")).decode())
+
+
+def test_plans_hold_what_real_rows_say(done):
+    plan = done[3]["sample"][1].read_own("plan_2")
+    assert plan.agg(F.sum("asked")).first()[0] == 90
