@@ -157,8 +157,8 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(
             f"sample.continue_share needs a generator of histories (journey); {recipe.train.generator!r} makes rows"
         )
-    for operator in itertools.chain(*recipe.augment.operators):
-        check = getattr(operator, "check", None)
+    for variant in (*itertools.chain(*recipe.augment.operators), recipe.mix.how):
+        check = getattr(variant, "check", None)
         if check is not None:
             check(log)
     unknown = set(recipe.evaluate.gates) - set(GATE_ROWS)
