@@ -36,24 +36,18 @@ class Choice:
     tried: list[dict[str, float]] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows of T, of all real rows outside the holdout, and of those that the largest ratio would add."""
-
-    train: int
-    real: int
-    added: int
-
-
-def choose_ratio(inputs: EvaluationInputs, rows: Rows) -> Choice:
+def choose_ratio(inputs: EvaluationInputs, *, num_train: int, num_added: int) -> Choice:
     """The ratio to use; 0 where nothing can be said.
 
     Cost: the job of `draw_samples` and at most 11 x NUM_SEEDS trainings of 120 trees on at most 3 x BASE_ROWS rows.
 
     Args:
-        inputs: `holdout` is the part reference, `mixed` the rows that the largest ratio would add.
+        inputs: `holdout` is the part reference, `mixed` the rows that the largest ratio would add to T; none of them
+            may be made of reference.
+        num_train: rows of T.
+        num_added: rows of `mixed`.
     """
-    if rows.added == 0:
+    if num_added == 0:
         return Choice(0.0, "there are no rows to add")
     samples = draw_samples(inputs)
     if samples.holdout.empty:
@@ -63,8 +57,8 @@ def choose_ratio(inputs: EvaluationInputs, rows: Rows) -> Choice:
     target = choose_target(reached, len(base), samples.holdout)
     if target.level is None:
         return Choice(0.0, target.reason)
-    ratios = reachable(rows.added / rows.real)
-    arms = _arms(samples, base, ratios, rows.train)
+    ratios = reachable(num_added / num_train)
+    arms = _arms(samples, base, ratios, num_train)
     test = take(samples.holdout, len(samples.holdout))
     clicked = target.of(test)
     scores = score_arms(ctr_judge(inputs.schema, samples.train), arms, target, test, NUM_SEEDS, weighted=arms)

@@ -1,6 +1,6 @@
 """mix: real + augmented + synthetic -> mixed, with provenance; real rows stay byte-identical."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import BaseModel
@@ -69,16 +69,19 @@ def _check_real(real: DataFrame, mixed: DataFrame) -> dict[str, int]:
 def _with_ratio(
     run: StageRun, chosen: Strategy, params: BaseModel, sources: MixSources
 ) -> tuple[BaseModel, dict[str, Any]]:
-    """The parameters with a number in place of `auto`, and for the manifest what was tried on reference."""
+    """The parameters with a number in place of `auto`, and for the manifest what was tried: rows that would be added to
+    train alone, since reference judges them.
+    """
     if getattr(params, "synthetic_per_real", None) != AUTO:
         return params, {}
-    log = run.recipe.log
+    log, num_train = run.recipe.log, run.rows_of_part(TRAIN)
+    sources = replace(sources, real=run.read_part(TRAIN), num_real=num_train)
     most = params.model_copy(update={"synthetic_per_real": max(ratio.RATIOS)})
     whole = chosen.apply(sources, chosen.fit(sources, most, log), most, log, run.recipe.mix.seed)
     added = whole.where(F.col("origin").isin(GENERATED, BLENDED))
     num_added = added.count() if sources.num_synthetic else 0
     inputs = EvaluationInputs(
-        train=run.read_part(TRAIN),
+        train=sources.real,
         holdout=run.read_part(REFERENCE),
         synthetic=added.limit(0),
         mixed=added,
@@ -87,7 +90,7 @@ def _with_ratio(
         schema=log,
         config=EvaluateConfig(sample_rows=ratio.SAMPLE_ROWS, seed=run.recipe.mix.seed),
     )
-    found = ratio.choose_ratio(inputs, ratio.Rows(run.rows_of_part(TRAIN), sources.num_real, num_added))
+    found = ratio.choose_ratio(inputs, num_train=num_train, num_added=num_added)
     run.progress(f"synthetic_per_real: {found.ratio:g}, {found.reason}")
     update = {"synthetic_per_real": found.ratio}
     return params.model_copy(update=update), {"ratio": ratio.as_metrics(found, params.model_dump()["metric"])}

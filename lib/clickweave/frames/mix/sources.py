@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 AUTO = "auto"
 Ratio = Annotated[
-    Annotated[float, Tag("<ratio>"), Field(ge=0)] | Annotated[Literal["auto"], Tag("<auto>")],
+    Annotated[float, Tag("<ratio>"), Field(ge=0, le=100)] | Annotated[Literal["auto"], Tag("<auto>")],
     Discriminator(lambda value: "<auto>" if isinstance(value, str) else "<ratio>"),
 ]
 
