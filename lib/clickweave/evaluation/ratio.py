@@ -1,10 +1,10 @@
 """How many synthetic rows per real one help? Tried on `reference`, real rows that the generator did not fit (law 3).
 
 For each ratio the click model of U1 is trained on a sample of T and so many of the rows that a mix would add, and its
-AUC on reference is held against that of the same sample alone; where T is larger than the sample, also against as many
-rows drawn again from all of T, since the generator saw all of it (utility.py). The least ratio whose gain is above
-noise is taken: the lower end of a paired bootstrap interval over users and seeds lies above 0, at a level that is
-shared out over the ratios tried (Bonferroni), so that rows that do nothing are added in one run of forty at most.
+AUC on reference is held against that of the same sample alone, and of the sample with as many rows drawn again from all
+of T, since the generator saw all of it (as in U3). The least ratio whose gain over both is above noise is taken: the
+lower end of a paired bootstrap interval over users and seeds lies above 0, at a level that is shared out over the
+ratios tried (Bonferroni), so that rows that do nothing are added in one run of forty at most.
 """
 
 from dataclasses import dataclass, field
@@ -79,9 +79,8 @@ def _arms(samples: Samples, base: pd.DataFrame, ratios: list[float], train_rows:
     for ratio in ratios:
         num_extra = min(len(samples.extra), round(ratio * len(base)))
         arms[str(ratio)] = pd.concat([arms[_BASE], take(samples.extra, num_extra)], ignore_index=True)
-        if train_rows > len(base):
-            again = more_real(samples, len(base), num_extra, train_rows).assign(weight=1.0)
-            arms[_repeated(ratio)] = pd.concat([arms[_BASE], again], ignore_index=True)
+        again = more_real(samples, len(base), num_extra, train_rows).assign(weight=1.0)
+        arms[_repeated(ratio)] = pd.concat([arms[_BASE], again], ignore_index=True)
     return arms
 
 
@@ -93,7 +92,7 @@ def _chosen(ratios: list[float], aucs: dict[str, float], draws: dict[str, np.nda
     """The least ratio whose gain over each of its baselines is above noise."""
     tried: list[dict[str, float]] = [{"ratio": 0.0, "auc": aucs[_BASE], "gain": 0.0, "gain_low": 0.0}]
     for ratio in ratios:
-        name, against = str(ratio), [each for each in (_BASE, _repeated(ratio)) if each in aucs]
+        name, against = str(ratio), (_BASE, _repeated(ratio))
         low = min(float(np.quantile(draws[name] - draws[each], LEVEL / len(ratios))) for each in against)
         gain = aucs[name] - max(aucs[each] for each in against)
         tried.append({"ratio": ratio, "auc": aucs[name], "gain": gain, "gain_low": low})

@@ -47,7 +47,7 @@ def test_rows_that_teach_the_law_are_taken(choose, more):
     assert list(tried) == list(RATIOS)
     assert tried[found.ratio]["gain_low"] > 0
     assert all(tried[each]["gain_low"] <= 0 for each in RATIOS if 0 < each < found.ratio)
-    assert tried[0]["auc"] + tried[found.ratio]["gain"] == pytest.approx(tried[found.ratio]["auc"], abs=1e-5)
+    assert tried[0]["auc"] + tried[found.ratio]["gain"] <= tried[found.ratio]["auc"] + 1e-5
 
 
 def test_rows_that_harm_are_not_taken(choose, more):
@@ -61,7 +61,7 @@ def test_copies_of_the_log_are_not_taken(choose, few):
     assert choose(copies).ratio == 0
 
 
-def test_where_the_sample_is_not_all_of_the_log_more_of_the_log_is_the_rival(choose, more, monkeypatch):
+def test_as_many_rows_drawn_from_all_of_the_log_are_the_rival(choose, more, monkeypatch):
     """What the rest of T teaches as well is no merit of a generator that saw it."""
     rivals = []
     real_score = ratio.score_arms
@@ -78,7 +78,7 @@ def test_where_the_sample_is_not_all_of_the_log_more_of_the_log_is_the_rival(cho
 
 def test_without_anything_to_judge_by_the_answer_is_zero_with_a_reason(choose, more, toy):
     assert choose(more.head(0)).reason == "there are no rows to add"
-    assert choose(more, reference=toy(0, 2, "r")).reason == "the part reference has no rows"
+    assert choose(more, reference=toy(1, 2, "r").head(0)).reason == "the part reference has no rows"
     blind = SchemaConfig.model_validate({"user": "user", "item": "item", "event_time": {"column": "ts", "unit": "s"}})
     assert choose(more.assign(label=0), reference=toy(9, 2, "r").assign(label=0)).ratio == 0
     found = choose(more, reference=toy(9, 2, "r").assign(label=1), schema=blind)

@@ -158,7 +158,7 @@ def test_auto_takes_what_helps_on_reference_and_leaves_what_harms(stages_in, law
     assert step.read_own("mixed").where("origin = 'real'").count() == 1200
 
 
-def test_auto_of_a_log_without_labels_is_zero_and_says_why(mixed_by, stages_in, tmp_path):
+def test_auto_of_a_log_without_labels_is_zero_and_says_why(stages_in, tmp_path):
     rows = {"user": [f"u{n // 4}" for n in range(200)], "item": [f"i{n % 9}" for n in range(200)]}
     pd.DataFrame(rows).to_parquet(tmp_path / "events.parquet")
     stage, schema = stages_in(tmp_path), {"user": "user", "item": "item"}
