@@ -23,7 +23,8 @@ def run(cli, toy, tmp_path, *args, recipe=None, **changes):
 RECIPES = {
     "unknown key": ({"train": {"epoch": 3}}, ("train.epoch", "'epochs'")),
     "wrong type": ({"train": {"epochs": "many"}}, ("train.epochs", "'many'")),
-    "not built": ({"mix": {"strategy": "balance"}}, ("balance", "not built")),
+    "not there": ({"mix": {"strategy": "balans"}}, ("balans", "unknown", "balance")),
+    "not in this log": ({"mix": {"strategy": "blend"}}, ("blend", "numeric or vector event feature")),
     "unknown gate": ({"evaluate": {"gates": {"F99": "block"}}}, ("F99", "F8")),
 }
 

@@ -161,8 +161,8 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(
             f"sample.continue_share needs a generator of histories (journey); {recipe.train.generator!r} makes rows"
         )
-    for operator in itertools.chain(*recipe.augment.operators):
-        check = getattr(operator, "check", None)
+    for variant in (*itertools.chain(*recipe.augment.operators), recipe.mix.how):
+        check = getattr(variant, "check", None)
         if check is not None:
             check(log)
     for target in recipe.sample.targets:

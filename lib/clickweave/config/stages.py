@@ -140,7 +140,9 @@ class AlignConfig(Section):
 class MixConfig(Section):
     """Joining real, augmented and synthetic rows. The strategy's own parameters stand beside these."""
 
-    strategy: str = Field("share", description="share | concat")
+    strategy: str = Field(
+        "share", description="share | concat | balance | cold_boost | blend | replace | curriculum | upweight"
+    )
     seed: int = 0
     how: Variant | None = Field(None, exclude_if=lambda how: how is None)
 

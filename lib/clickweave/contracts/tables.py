@@ -15,6 +15,7 @@ PARTS = (TRAIN, REFERENCE, HOLDOUT, FUTURE)
 REAL, AUGMENTED, GENERATED, BLENDED = "real", "augmented", "generated", "blended"
 CONTINUED = ":continue"  # ends the op of generated events that go on with a real history
 ORIGINS = (REAL, AUGMENTED, GENERATED, BLENDED)
+ORDER = "order"  # int32 column of a curriculum after all others: when in training the row is seen, from 1 on
 
 
 def _field(name: str, kind: pa.DataType, about: str) -> pa.Field:

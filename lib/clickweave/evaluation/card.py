@@ -7,11 +7,12 @@ from clickweave.contracts.tables import ORIGINS
 from clickweave.evaluation.render import bound, figure
 
 
-def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any]) -> str:
+def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any], *, shareable: bool = False) -> str:
     """Markdown: source and terms, what is in it by origin, how it was judged, what it is for and not for.
 
     Args:
         counts: rows of the mixed table by origin.
+        shareable: whether the mix holds generated rows alone, as strategy `replace` proves.
     """
     rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
     verdicts = "\n".join(
@@ -35,9 +36,7 @@ def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any]) ->
 {rows}
 
 Augmentation: {operators}. Generator: {recipe.train.generator}. Mix: {recipe.mix.strategy}. Each row says in `origin`,
-`op` and `parent_id` where it came from. Users of generated rows have new ids, but re-enact real users of the training
-part with their attributes; this mix also holds real rows. Neither is anonymous: share it only with whom the log may be
-shared.
+`op` and `parent_id` where it came from. {_sharing(recipe, shareable)}
 
 ## How it was judged
 | row | what | value | gate | grade |
@@ -50,3 +49,21 @@ Held-out entities are in none of these rows. Full figures: report.json and repor
 For training recommenders, search rankers and click models on this platform. Not for statistics about people, and not as
 a test set: measure on real held-out data (`clickweave export --table holdout`).
 """
+
+
+_RE_ENACTED = """Users of generated rows have new ids, but re-enact real users of the training part with
+their attributes"""
+_NOT_TO_BE_SHARED = f"""{_RE_ENACTED}; this mix also holds real rows. Neither is anonymous: share it only with whom the
+log may be shared."""
+_SHAREABLE = """This mix is shareable: it was checked to hold generated rows alone, no real, augmented or blended row,
+no history that goes on with a real one, no parent and no real user id. What a generated row may still tell of real
+people is measured by the rows P below."""
+
+
+def _sharing(recipe: Recipe, shareable: bool) -> str:
+    """With whom it may be shared, as far as we can say."""
+    if not shareable:
+        return _NOT_TO_BE_SHARED
+    if recipe.encode.grain == "entity":
+        return _SHAREABLE
+    return f"{_SHAREABLE} {_RE_ENACTED}: look at those before you share it."

@@ -124,8 +124,9 @@ def _judge_utility(inputs: EvaluationInputs, samples: Samples, counts: pd.DataFr
     reached = {level: int(total.get(f"reached_{level}", 0)) for level in range(1, inputs.schema.num_levels + 1)}
     target = choose_target(reached, int(total.get("rows", 0)), samples.holdout)
     extra = sum(count for origin, count in origins.items() if origin != REAL)
-    ratio = extra / max(origins.get(REAL, 0), 1)
-    sizes = Sizes(train_rows=int(total.get("rows", 0)), extra_per_real=ratio)
+    num_real = origins.get(REAL, 0)
+    ratio = extra / num_real if num_real else 0.0
+    sizes = Sizes(int(total.get("rows", 0)), ratio, holds_real=num_real > 0 or not extra)
     return judge_utility(samples, inputs.schema, target, sizes, inputs.config.utility_seeds)
 
 

@@ -7,6 +7,7 @@ last two have the same number of rows; every arm takes the same number of trees.
 on synthetic, test on real).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from clickweave.config.log import SchemaConfig
-from clickweave.evaluation.ctr import ctr_judge, fit_and_score, weighted_auc
+from clickweave.evaluation.ctr import Judge, ctr_judge, fit_and_score, weighted_auc
 from clickweave.evaluation.detection import side_by_side
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.samples import Samples, bootstrap_copy, independent_columns, take
@@ -37,10 +38,11 @@ class Target:
 
 @dataclass(frozen=True)
 class Sizes:
-    """Rows in all of T, and rows of the mixed set that are not real per row that is."""
+    """Rows in all of T, rows of the mixed set that are not real per row that is, and whether there are such."""
 
     train_rows: int
     extra_per_real: float
+    holds_real: bool = True
 
 
 def choose_target(train_reached: dict[int, int], train_rows: int, holdout: pd.DataFrame) -> Target:
@@ -68,20 +70,12 @@ def judge_utility(
     test = take(samples.holdout, len(samples.holdout))
     clicked = target.of(test)
     judge = ctr_judge(schema, samples.train)
-    trainings = [(name, number) for name in arms for number in range(num_seeds)]
-
-    def train(training: tuple[str, int]) -> np.ndarray:
-        arm = arms[training[0]]
-        weights = _weights(training[0], arm)
-        return fit_and_score(judge, arm, target.of(arm), test, weights=weights, seed=training[1])
-
-    predicted = side_by_side(train, trainings)
-    scores = {name: predicted[place * num_seeds : (place + 1) * num_seeds] for place, name in enumerate(arms)}
-    draws = _bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed)
+    scores = score_arms(judge, arms, target, test, num_seeds, weighted=("mixed",))
+    draws = bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed)
     table = {
         name: {
             "rows": len(arms[name]),
-            "auc": float(np.mean([weighted_auc(s, clicked, np.ones(len(s))) for s in scores[name]])),
+            "auc": mean_auc(scores[name], clicked),
             "auc_interval": _interval(draws[name]),
             "logloss": float(np.mean([_logloss(s, clicked) for s in scores[name]])),
             "calibration": float(np.mean([s.mean() for s in scores[name]]) / clicked.mean()),
@@ -89,7 +83,39 @@ def judge_utility(
         for name in arms
     }
     detail = {"arms": table, "level": target.level, "test_rows": len(test), "seeds": num_seeds}
-    return [_judge_tstr(table, draws), _judge_uplift(table, draws)], detail
+    uplift = _judge_uplift(table, draws) if sizes.holds_real else not_applicable(U3, "the mixed set holds no real rows")
+    return [_judge_tstr(table, draws), uplift], detail
+
+
+def score_arms(
+    judge: Judge,
+    arms: dict[str, pd.DataFrame],
+    target: Target,
+    test: pd.DataFrame,
+    num_seeds: int,
+    *,
+    weighted: Collection[str],
+) -> dict[str, list[np.ndarray]]:
+    """Per arm the click probabilities of the rows of `test`, by one model for each seed.
+
+    Args:
+        weighted: arms whose rows count by their training weight; elsewhere each counts as one.
+    """
+    trainings = [(name, number) for name in arms for number in range(num_seeds)]
+
+    def train(training: tuple[str, int]) -> np.ndarray:
+        name, seed = training
+        arm = arms[name]
+        weights = arm["weight"].fillna(1.0).to_numpy(dtype=float) if name in weighted else np.ones(len(arm))
+        return fit_and_score(judge, arm, target.of(arm), test, weights=weights, seed=seed)
+
+    predicted = side_by_side(train, trainings)
+    return {name: predicted[place * num_seeds : (place + 1) * num_seeds] for place, name in enumerate(arms)}
+
+
+def mean_auc(scores: list[np.ndarray], clicked: np.ndarray) -> float:
+    """Mean AUC over seeds."""
+    return float(np.mean([weighted_auc(score, clicked, np.ones(len(score))) for score in scores]))
 
 
 def _arms(samples: Samples, sizes: Sizes) -> dict[str, pd.DataFrame]:
@@ -119,22 +145,21 @@ def more_real(samples: Samples, rows: int, num_extra: int, train_rows: int) -> p
     return pd.concat(again, ignore_index=True)
 
 
-def _weights(name: str, arm: pd.DataFrame) -> np.ndarray:
-    """Training weights: those of the mixed set where it is the arm, else 1."""
-    return arm["weight"].fillna(1.0).to_numpy(dtype=float) if name == "mixed" else np.ones(len(arm))
-
-
-def _bootstrap_aucs(
-    scores: dict[str, list[np.ndarray]], clicked: np.ndarray, entities: pd.Series, seed: int
+def bootstrap_aucs(
+    scores: dict[str, list[np.ndarray]],
+    clicked: np.ndarray,
+    entities: pd.Series,
+    seed: int,
+    num_replicates: int = NUM_REPLICATES,
 ) -> dict[str, np.ndarray]:
-    """Per arm (NUM_REPLICATES,) AUCs, each of H's users drawn with replacement and of one of the seeds.
+    """Per arm (num_replicates,) AUCs, each of the test's users drawn with replacement and of one of the seeds.
 
     All arms share users and seed of a replicate, so that differences are paired.
     """
     generator = np.random.default_rng([seed, 5])
     codes, names = pd.factorize(entities.fillna(""), sort=True)
     aucs: dict[str, list[float]] = {name: [] for name in scores}
-    for _ in range(NUM_REPLICATES):
+    for _ in range(num_replicates):
         weights = np.bincount(generator.integers(0, len(names), len(names)), minlength=len(names))[codes].astype(float)
         pick = int(generator.integers(0, len(next(iter(scores.values())))))
         for name, runs in scores.items():

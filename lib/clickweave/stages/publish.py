@@ -37,13 +37,18 @@ def run(run: StageRun) -> StageResult:
 
 
 def _write_tables(run: StageRun, folder: str) -> dict[str, int]:
-    """Copies mixed, items and all users into the version's folder, and checks the counts.
+    """Copies mixed, items and users into the version's folder, and checks the counts. Beside a shareable mix lie no
+    users but its own.
 
     Raises:
         PublishError: what lies there is not what was mixed.
     """
-    users = run.read("ingest", "users").unionByName(run.read("align", "users"))
-    tables = {"events": run.read("mix", "mixed"), "items": run.read("ingest", "items"), "users": users}
+    mixed, new_users = run.read("mix", "mixed"), run.read("align", "users")
+    if run.manifest("mix").metrics.get("shareable"):  # attributes of nobody but the generated users in it
+        users = new_users.join(mixed.select("user_id").distinct(), "user_id", "left_semi")
+    else:
+        users = run.read("ingest", "users").unionByName(new_users)
+    tables = {"events": mixed, "items": run.read("ingest", "items"), "users": users}
     for name, table in tables.items():
         write_table(table, run.workspace.path(f"{folder}/{name}"))
     rows = {name: count_rows(run.workspace.path(f"{folder}/{name}")) for name in tables}
@@ -59,6 +64,8 @@ def _write_papers(run: StageRun, folder: str, report: dict[str, Any], rows: dict
     tables = {name: {"rows": count, "files": files.file_stamps(f"{place}/{name}")} for name, count in rows.items()}
     about = {"dataset": run.recipe.dataset, "run_key": run.key, "tables": tables, "stages": manifests}
     files.write_text(f"{place}/manifest.json", json.dumps(about, indent=2, sort_keys=True))
-    files.write_text(f"{place}/DATA_CARD.md", data_card(run.recipe, run.manifest("mix").rows, report))
+    mix = run.manifest("mix")
+    card = data_card(run.recipe, mix.rows, report, shareable=bool(mix.metrics.get("shareable")))
+    files.write_text(f"{place}/DATA_CARD.md", card)
     for name in ("report.json", "report.html"):
         files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))

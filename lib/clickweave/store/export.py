@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pyarrow import fs
 
-from clickweave.contracts.tables import FUTURE, HOLDOUT, PROVENANCE_COLUMNS, TRAIN
+from clickweave.contracts.tables import FUTURE, HOLDOUT, ORDER, PROVENANCE_COLUMNS, TRAIN
 from clickweave.errors import ConfigError, ContractError, PublishError
 from clickweave.store import files
 from clickweave.store.publish import current_version
@@ -65,6 +65,7 @@ def export_table(
     try:
         os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
         empty = pq.read_schema(shape[0], filesystem=found).empty_table()
+        extra += [name for name in (ORDER,) if provenance and name in empty.column_names]
         schema = _flatten(_with_repeats(empty, pad, _no_copies()), [*extra, *padded]).schema
         copies = _no_copies() if pad is None else _copies(sources, found, pad)
         with pq.ParquetWriter(temporary, schema) as writer:

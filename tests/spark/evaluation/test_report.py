@@ -64,6 +64,13 @@ def test_empty_holdout_says_not_applicable(make_inputs, fresh, toy):
     render_html(report)
 
 
+def test_a_mix_of_generated_rows_alone_is_no_uplift_of_real_ones(make_inputs, fresh, to_table):
+    config = EvaluateConfig(sample_rows=400, utility_seeds=1)
+    report = build_report(make_inputs(fresh, mixed=to_table(fresh), config=config))
+    row = _rows(report)["uplift of the mixed set"]
+    assert (row["grade"], row["note"]) == ("na", "the mixed set holds no real rows")
+
+
 def test_log_without_negatives_has_no_click_model(make_inputs, toy):
     all_liked = [
         toy(120, n, p, o).assign(label=1, feature_stars=5.0)

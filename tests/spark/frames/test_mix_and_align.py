@@ -7,54 +7,11 @@ from pyspark.sql.types import DecimalType, DoubleType, IntegerType, LongType, Sh
 
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import event_columns
-from clickweave.errors import ConfigError, ContractError
+from clickweave.errors import ContractError
 from clickweave.frames.align import derived, keys, rows
-from clickweave.frames.mix.join import content_hash, join_sources
-from clickweave.frames.mix.registry import PLANNED, STRATEGIES, strategy
+from clickweave.frames.mix.join import content_hash
 
 COLUMNS = event_columns(("price", "stock"))
-
-
-@pytest.fixture
-def synthetic(shop):
-    """The shop's rows under other ids, as if a generator had made them."""
-    return shop.withColumns({"origin": F.lit("generated"), "row_id": F.xxhash64("row_id", F.lit("x"))})
-
-
-def chosen_by(name, synthetic, num_real, num_synthetic, seed=0, **params):
-    found = strategy(name)
-    return found.choose(synthetic, found.Params(**params), num_real=num_real, num_synthetic=num_synthetic, seed=seed)
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_mix_never_drops_or_changes_a_real_row(shop, synthetic, name):
-    num = shop.count()
-    mixed = join_sources([shop, chosen_by(name, synthetic, num, num)], COLUMNS)
-    assert mixed.columns == list(COLUMNS)
-    real = mixed.where("origin = 'real'")
-    assert content_hash(real.repartition(7)) == content_hash(shop)
-    assert_df_equality(real, shop.select(*COLUMNS), ignore_row_order=True)
-
-
-@pytest.mark.parametrize("name", STRATEGIES)
-def test_zero_synthetic_rows_are_a_legal_answer(shop, synthetic, name):
-    nothing = synthetic.limit(0)
-    assert join_sources([shop, chosen_by(name, nothing, shop.count(), 0)], COLUMNS).count() == shop.count()
-
-
-def test_the_share_is_about_right_and_the_same_on_any_partitioning(spark):
-    many = spark.range(10_000).select(F.xxhash64("id").alias("row_id"))
-    some = chosen_by("share", many, 20_000, 10_000, synthetic_per_real=0.15)
-    assert some.count() == pytest.approx(3000, abs=4 * (10_000 * 0.3 * 0.7) ** 0.5)
-    again = chosen_by("share", many.orderBy(F.desc("row_id")).repartition(7), 20_000, 10_000, synthetic_per_real=0.15)
-    assert content_ids(some) == content_ids(again)
-    assert content_ids(some) != content_ids(chosen_by("share", many, 20_000, 10_000, seed=1, synthetic_per_real=0.15))
-    assert chosen_by("share", many, 20_000, 10_000, synthetic_per_real=9).count() == 10_000
-    assert chosen_by("share", many, 20_000, 10_000, synthetic_per_real=0).count() == 0
-
-
-def content_ids(frame):
-    return {row[0] for row in frame.select("row_id").collect()}
 
 
 def test_a_changed_value_and_a_lost_row_change_the_hash(shop):
@@ -63,13 +20,6 @@ def test_a_changed_value_and_a_lost_row_change_the_hash(shop):
     assert content_hash(shop.where(F.col("row_id") != shop.first()["row_id"])) != whole
     changed = F.col("source").withField("note", F.lit("other"))
     assert content_hash(shop.withColumn("source", changed)) != whole
-
-
-def test_strategies_that_are_not_built_yet_are_named_as_such():
-    with pytest.raises(ConfigError, match="not built yet"):
-        strategy(PLANNED[0])
-    with pytest.raises(ConfigError, match="unknown"):
-        strategy("sahre")
 
 
 SPACES = {LongType(): "long", IntegerType(): "integer", StringType(): "text", DecimalType(20, 0): "long"}

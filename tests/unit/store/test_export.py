@@ -161,3 +161,15 @@ def test_an_empty_part_is_filled_with_nothing(place, tmp_path):
     out = str(tmp_path / "out.parquet")
     assert export_table(place, "holdout", out, part=None, adds_label=False, pad=RepeatPad(5, 3)) == 0
     assert pq.read_table(out).schema.names[-1] == "repeat"
+
+
+@pytest.mark.parametrize(("name", "stage"), [("mixed", "mix"), ("synthetic", "align")])
+def test_the_order_of_a_curriculum_is_exported_with_the_provenance(place, tmp_path, name, stage):
+    lay(place, stage, name, {"": [ROWS]})
+    path = place.path(f"{stage}/a/{name}/0.parquet")
+    pq.write_table(pq.read_table(path).append_column("order", pa.array([2, 1], pa.int32())), path)
+    out = str(tmp_path / "o.parquet")
+    assert export_table(place, name, out, part=None, adds_label=False) == 2
+    found = pq.read_table(out)
+    assert (found.column_names[-1] == "order") == (name == "mixed")
+    assert name != "mixed" or found["order"].to_pylist() == [2, 1]

@@ -1,8 +1,13 @@
-"""Mix strategies by name. A module gives `Params` (pydantic) and `choose`; it is imported on first use.
+"""Mix strategies by name. A module gives `Params` (pydantic), `fit` and `apply`; it is imported on first use.
 
-    choose(synthetic, params, num_real, num_synthetic, seed) -> the synthetic rows that join the mix
+    fit(sources, params, log) -> frozen dataclass or None     the one place with an action (law 14); for the manifest
+    apply(sources, fitted, params, log, seed) -> DataFrame    the whole mix in canonical columns
+    KEEPS_REAL                                                whether every real row is in it; without one it is
+                                                              generated rows alone, which may be called shareable
+    Params.check(log)                                         optional: raises ConfigError for what the log lacks
 
-Real and augmented rows always join; a strategy decides about synthetic ones and may set their weight.
+Real rows are never shuffled on the way (counts of them are, and what is joined to added rows), dropped or changed, and
+their weight stays 1: what a strategy decides is which rows are added, and with what weight.
 """
 
 from collections.abc import Callable
@@ -12,15 +17,16 @@ from typing import Any, Protocol, cast
 from clickweave.config.base import Section
 from clickweave.config.variants import unknown_variant
 
-STRATEGIES = ("share", "concat")
-PLANNED = ("balance", "cold_boost", "blend", "replace", "curriculum", "upweight")
+STRATEGIES = ("share", "concat", "balance", "cold_boost", "blend", "replace", "curriculum", "upweight")
 
 
 class Strategy(Protocol):
     """What a strategy's module offers."""
 
     Params: type[Section]
-    choose: Callable[..., Any]
+    KEEPS_REAL: bool
+    fit: Callable[..., Any]
+    apply: Callable[..., Any]
 
 
 def strategy(name: str) -> Strategy:
@@ -30,7 +36,7 @@ def strategy(name: str) -> Strategy:
         ConfigError: there is none of that name.
     """
     if name not in STRATEGIES:
-        raise unknown_variant("mix strategy", name, STRATEGIES, PLANNED)
+        raise unknown_variant("mix strategy", name, STRATEGIES)
     return cast(Strategy, import_module(f"clickweave.frames.mix.{name}"))
 
 

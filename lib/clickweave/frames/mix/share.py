@@ -1,4 +1,4 @@
-"""share: so many synthetic rows per real row, chosen by hash."""
+"""share: so many synthetic rows per real row, chosen by hash; if asked for, in each stratum."""
 
 from __future__ import annotations
 
@@ -6,22 +6,58 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from clickweave.config.base import Section
+from clickweave.config.log import SchemaConfig
+from clickweave.frames.mix.sources import MixSources, RatioParams
+from clickweave.frames.mix.strata import CHOICES, STRATUM, check_strata, strata_by
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
+
+KEEPS_REAL = True
 
 
-class Params(Section):
+class Params(RatioParams):
     """Parameters of `share`."""
 
-    synthetic_per_real: float = Field(0.5, ge=0, description="synthetic rows per real row; all there are, if fewer")
+    by: str | None = Field(None, description=f"strata in each of which the ratio holds, where rows reach: {CHOICES}")
+
+    def check(self, log: SchemaConfig) -> None:
+        """Raises ConfigError where the log has no such strata."""
+        if self.by is not None:
+            check_strata(log, self.by, "share")
 
 
-def choose(synthetic: DataFrame, params: Params, *, num_real: int, num_synthetic: int, seed: int) -> DataFrame:
-    """A seeded share of rows whose expected number is synthetic_per_real * num_real. Narrow."""
+def fit(sources: MixSources, params: Params, log: SchemaConfig) -> None:
+    """Nothing to fit."""
+
+
+def apply(sources: MixSources, fitted: None, params: Params, log: SchemaConfig, seed: int) -> DataFrame:
+    """Synthetic rows whose expected number is the ratio times that of real rows. Narrow; by strata one join of
+    synthetic rows with their counts, at most two where an attribute of items tells them apart.
+    """
+    from pyspark.sql import functions as F
+
     from clickweave.frames.draws import unit_draw
+    from clickweave.frames.mix.join import whole_mix
 
-    wanted = params.synthetic_per_real * num_real
-    share = min(1.0, wanted / num_synthetic) if num_synthetic else 0.0
-    return synthetic.where(unit_draw("row_id", salt="mix share", seed=seed) < share)
+    drawn = unit_draw("row_id", salt="mix share", seed=seed)
+    rows, share = sources.synthetic, F.lit(_share(params.ratio * sources.num_real, sources.num_synthetic))
+    if params.by is not None:
+        rows, share = _by_stratum(sources, params, log)
+    return whole_mix(sources, log, rows.where(drawn < share))
+
+
+def _share(wanted: float, rows: int) -> float:
+    return min(1.0, wanted / rows) if rows else 0.0
+
+
+def _by_stratum(sources: MixSources, params: Params, log: SchemaConfig) -> tuple[DataFrame, Column]:
+    """Synthetic rows with the counts of their stratum, and the share of them that is wanted; null is a stratum too."""
+    from pyspark.sql import functions as F
+
+    strata = strata_by(sources, params.by or "", log)
+    real = strata.sizes(sources.real).select(F.col(STRATUM).alias("_of"), F.col("rows").alias("_real"))
+    made = strata.sizes(sources.synthetic).select(F.col(STRATUM).alias("_in"), F.col("rows").alias("_made"))
+    counts = made.join(real, F.col("_in").eqNullSafe(F.col("_of")), "left")
+    rows = strata.marked(sources.synthetic).join(counts, F.col(STRATUM).eqNullSafe(F.col("_in")), "left")
+    return rows, F.lit(params.ratio) * F.coalesce("_real", F.lit(0)) / F.col("_made")
