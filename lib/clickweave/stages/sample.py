@@ -28,10 +28,11 @@ def run(run: StageRun) -> StageResult:
     if cost:
         run.progress("validation loss {validation_loss:.4f}, as sent {validation_loss_sent:.4f}".format_map(cost))
     num_continued = min(round(config.continue_share * wanted), real)
-    raw = sample_blocks(run.spark, sent, codec, wanted - num_continued, config)
-    counts = {"wanted": wanted}
+    num_new = round(config.pool * (wanted - num_continued))
+    raw = sample_blocks(run.spark, sent, codec, num_new, config)
+    counts = {"wanted": wanted} | ({"pool": num_new} if config.pool > 1 else {})
     if num_continued:
-        first_block = num_blocks_of(codec, wanted - num_continued, config)
+        first_block = num_blocks_of(codec, num_new, config)
         further = continued_blocks(_real_histories(run), sent, codec, num_continued, first_block, config)
         raw, counts = raw.unionByName(further, allowMissingColumns=True), counts | {"continued": num_continued}
     run.write("raw", raw)
