@@ -99,7 +99,9 @@ def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, samp
     result, step = aligned(tmp_path, stages_in, stage, FULL, grain, **more)
     steps = result.metrics["steps"]
     assert set(steps) == {"numbers", "labels", "refinement", "privacy", "weights"}
-    assert steps["numbers"]["before"]["feature_price"] > 0.2 > 0.06 > steps["numbers"]["after"]["feature_price"]
+    before, after = (steps["numbers"][when]["feature_price"] for when in ("before", "after"))
+    assert before > 0.2
+    assert after < 0.06
     assert steps["labels"]["before"]["overall"] > 0.3
     assert steps["labels"]["after"]["overall"] < 0.06
     assert {"before", "after", "ceiling"} <= set(steps["refinement"])

@@ -19,6 +19,7 @@ from clickweave.frames.draws import unit_draw
 
 NUM_STEPS = 1000  # a quantile for each 0.1 %: that much of a column may end up beside its place
 SAMPLE_ROWS = 100_000  # a side: quantiles are then known within 0.4 % (Dvoretzky, Kiefer and Wolfowitz 1956)
+ROWS_PER_VALUE = 10  # on average, from which on a column has few values: then no others come out
 SAMPLE_VALUES = 4_000_000  # a side over all columns, 32 MB on the driver
 _SALT = "align numbers"
 
@@ -67,7 +68,8 @@ def fit_numbers(
     Args:
         real, made: of `number_sample`, over the same columns.
         of_entity: columns that are equal in all events of an entity.
-        min_rows: the ends of the real grid are values that so many rows reach, never one row's own extreme.
+        min_rows: the ends of the real grid are values that so many rows reach, never one row's own extreme; a column
+            of few values has those that so many rows hold.
     """
     maps = {}
     for name, values in real.items():
@@ -96,14 +98,23 @@ def noise(num_left: int, num_right: int) -> float:
 def _fit_one(real: np.ndarray, made: np.ndarray, of_entity: bool, min_rows: int, before: float) -> QuantileMap:
     shares = np.linspace(0.0, 1.0, NUM_STEPS + 1)
     margin = min((min_rows - 0.5) / len(real), 0.5)
-    few = len(np.unique(real)) <= NUM_STEPS
     grid = np.quantile(real, np.clip(shares, margin, 1 - margin), method="inverted_cdf")
+    values, rows = np.unique(real, return_counts=True)
+    few = len(values) <= min(NUM_STEPS, len(real) / ROWS_PER_VALUE)
+    if few and (rows >= min_rows).any():
+        grid = _nearest(values[rows >= min_rows], grid)
     at = np.unique(np.quantile(made, shares, method="inverted_cdf"))
     low, high = (np.searchsorted(made, at, side=side) / len(made) for side in ("left", "right"))
     whole = bool((real == np.floor(real)).all())
     tables = {"at": at, "low": low, "high": high, "real": grid}
     plain = {key: tuple(float(number) for number in numbers) for key, numbers in tables.items()}
     return QuantileMap(**plain, steps=few, whole=whole, of_entity=of_entity, before=round(before, 6))
+
+
+def _nearest(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """For each value the nearest of a sorted array; increasing as the values are."""
+    middles = (ascending[1:] + ascending[:-1]) / 2
+    return ascending[np.searchsorted(middles, values)]
 
 
 def with_numbers(events: DataFrame, maps: dict[str, QuantileMap], *, seed: int) -> DataFrame:

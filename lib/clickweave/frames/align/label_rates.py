@@ -61,7 +61,7 @@ def with_label_cells(events: DataFrame, log: SchemaConfig, *, whole: bool, per_r
     """
     added = {}
     if log.entity_column is not None:
-        added[_EVENTS] = F.count(F.lit(1)).over(Window.partitionBy("entity_id")) * F.lit(per_row)
+        added[_EVENTS] = F.rint(F.count(F.lit(1)).over(Window.partitionBy("entity_id")) * F.lit(per_row))
         if whole and _has_funnel(log):
             met = Window.partitionBy("entity_id", "item_id").orderBy("event_time", "row_id")
             added[_MET] = (F.col("item_id").isNotNull() & (F.row_number().over(met) > 1)).cast("string")
