@@ -107,6 +107,12 @@ class SampleConfig(Section):
         1.0,
         description="rows (journey: histories); with a point a multiple of real/train's, 1.0 = as many, else a number",
     )
+    pool: float = Field(
+        1.0,
+        ge=1,
+        le=3,
+        description="new rows (journey: histories) drawn for each one wanted; align's refinement chooses among them",
+    )
     continue_share: Share = Field(
         0.0,
         description="journey: share of the histories that go on with one of real/train, under its own id, instead of "
@@ -134,7 +140,25 @@ class SampleConfig(Section):
 
 
 class AlignConfig(Section):
-    """Fitting generated rows to the real table. Nothing to set yet."""
+    """Fitting generated rows to the real table. Keys, attributes, times and owned sequences always are."""
+
+    calibrate_numbers: bool = Field(True, description="numeric features get real/train's quantiles, in their own order")
+    calibrate_labels: bool = Field(
+        True,
+        description="label rates by position, first category and activity get near real/train's; few labels change",
+    )
+    max_moved_share: Share = Field(0.2, description="most of the rows whose label may change")
+    refine: bool = Field(
+        True,
+        description="with sample.pool above 1 choose those rows (journey: histories) that look most like reference",
+    )
+    privacy_filter: bool = Field(
+        True, description="drop rows that equal, or lie near, one of real/train more often than reference rows do"
+    )
+    weigh: bool = Field(
+        False, description="weight = p(real) / p(generated) of a classifier, in [0.1, 10] before it is scaled to mean 1"
+    )
+    seed: int = 0
 
 
 class MixConfig(Section):

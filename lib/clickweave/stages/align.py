@@ -18,7 +18,7 @@ from clickweave.codec.spec import (
     CodecSpec,
     ColumnSpec,
 )
-from clickweave.contracts.tables import TRAIN, event_columns, feature_column
+from clickweave.contracts.tables import REFERENCE, TRAIN, event_columns, feature_column
 from clickweave.frames import catalogue
 from clickweave.frames.align import derived, keys, rows, slates, texts
 from clickweave.frames.align.continued import (
@@ -33,6 +33,7 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
+from clickweave.stages.fitting import Fitting, with_attributes
 from clickweave.store import files
 from clickweave.store.tables import source_type
 
@@ -41,42 +42,66 @@ SECTIONS = ("align", "log")
 
 
 def run(run: StageRun) -> StageResult:
-    """Writes `synthetic`, one row per raw row inside the time window, and `users`: attributes of synthetic users."""
+    """Writes `synthetic`, one row per raw row that fits, and `users`: attributes of synthetic users."""
     log, train = run.recipe.log, run.read_part(TRAIN)
     codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
     raw_type = source_type(train)
     sampled, replaced = _without_private_texts(run, codec, run.read("sample", "raw"), train)
     entities, raw = _with_ids(run, codec, sampled, train)
     window = rows.fit_time_window(train, step_us=_step_us(codec))
+    events, goes_on = _in_the_window(run, codec, raw, train, window)
+    events = _with_derived(run, codec, events, entities, train)
+    events = rows.with_sessions(events, log, raw_type, run.key)
+    if goes_on is not None:
+        events = _as_real_ones(run, codec, events, last_of_each(goes_on))
+    events = rows.complete(slates.with_shared_ids(events, log), train)
+    real_users = run.read("ingest", "users")
+    new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None)
+    everyone = new_users if goes_on is None else new_users.unionByName(real_users)
+    known, reference = (with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
+    fitting = Fitting(run, codec, known, reference)
+    events = fitting.to_real(with_attributes(run, events, everyone))
+    items, people = catalogue.sides(log)
+    attributes = catalogue.raw_attributes(items, raw_type) | catalogue.raw_attributes(people, raw_type)
+    events = with_source(events, log, raw_type, attributes=attributes)
+    ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
+    made = run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))
+    run.write("users", new_users.join(made.select("user_id").distinct(), "user_id", "left_semi"))
+    fitting.close()
+    return StageResult(
+        {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
+        fitted=asdict(window) | fitting.fitted,
+        metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps},
+    )
+
+
+def _in_the_window(
+    run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame, window: rows.TimeWindow
+) -> tuple[DataFrame, DataFrame | None]:
+    """Events inside the time window without runs of items that one real entity owns, and the real rows of histories
+    that go on, if any do.
+    """
+    log = run.recipe.log
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
-    events = _with_slates(run, codec, rows.as_events(raw, log, run.key, run.recipe.train.generator), raw_type)
-    events = inside(events, window)
-    real = continued_rows(train, events) if CONTINUES in raw.columns else None
+    events = rows.as_events(raw, log, run.key, run.recipe.train.generator)
+    events = inside(_with_slates(run, codec, events, source_type(train)), window)
+    goes_on = continued_rows(train, events) if CONTINUES in raw.columns else None
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
-    if codec.grain == ENTITY and log.item is not None and log.event_time is not None:
-        events = drop_copied_runs(events, train) if real is None else without_copied_runs(events, real, train)
+    if codec.grain != ENTITY or log.item is None or log.event_time is None:
+        return events, goes_on
+    if goes_on is None:
+        return drop_copied_runs(events, train), None
+    return without_copied_runs(events, goes_on, train), goes_on
+
+
+def _with_derived(
+    run: StageRun, codec: CodecSpec, events: DataFrame, entities: DataFrame | None, train: DataFrame
+) -> DataFrame:
+    """Events with the columns that others imply, joined from real/train."""
     for each in codec.derived:
         values = derived.values_by_key(train, each.name, each.by, min_users=_min_users(run, each.name))
         events = derived.with_value(events, _under_new_ids(values, entities, each.by), each.by)
-    events = rows.with_sessions(events, log, raw_type, run.key)
-    if real is not None:
-        events = _as_real_ones(run, codec, events, last_of_each(real))
-    events = rows.complete(slates.with_shared_ids(events, log), train)
-    items, users = catalogue.sides(log)
-    new_users = run.write("users", _new_users(run, entities, raw if codec.grain == ENTITY else None))
-    everyone = new_users if real is None else new_users.unionByName(run.read("ingest", "users"))
-    attributes: dict[str, Column] = {}
-    for side, table in ((items, run.read("ingest", "items")), (users, everyone)):
-        attributes |= catalogue.raw_attributes(side, raw_type)
-        events = catalogue.join_attributes(events, table, side)
-    events = with_source(events, log, raw_type, attributes=attributes)
-    ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
-    run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))
-    return StageResult(
-        {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
-        fitted=asdict(window),
-        metrics={"replaced_texts": replaced} if replaced else {},
-    )
+    return events
 
 
 def _with_slates(run: StageRun, codec: CodecSpec, events: DataFrame, raw_type: StructType) -> DataFrame:

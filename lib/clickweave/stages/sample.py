@@ -11,6 +11,7 @@ from clickweave.config.targets import ColdItems, Items, SparseUsers
 from clickweave.contracts.tables import TRAIN
 from clickweave.errors import ContractError
 from clickweave.frames.align.continued import CONTINUES
+from clickweave.frames.align.rows import TARGET
 from clickweave.frames.augment.neighbours import similar_items
 from clickweave.sampling.blocks import num_blocks_of, sample_blocks
 from clickweave.sampling.continuation import continued_blocks
@@ -23,7 +24,6 @@ from clickweave.training.bundle import load_bundle_files, open_bundle
 
 INPUTS = ("ingest", "encode", "train")
 SECTIONS = ("sample",)
-TARGET = "target"  # in the raw rows: number of the target that asked for the row
 
 
 def run(run: StageRun) -> StageResult:
@@ -38,8 +38,10 @@ def run(run: StageRun) -> StageResult:
     if cost:
         run.progress("validation loss {validation_loss:.4f}, as sent {validation_loss_sent:.4f}".format_map(cost))
     num_continued = min(round(config.continue_share * wanted), real)
-    parts, counts = [sample_blocks(run.spark, sent, codec, wanted - num_continued, config)], {"wanted": wanted}
-    block = num_blocks_of(codec, wanted - num_continued, config)
+    num_new = round(config.pool * (wanted - num_continued))
+    parts = [sample_blocks(run.spark, sent, codec, num_new, config)]
+    counts = {"wanted": wanted} | ({"pool": num_new} if config.pool > 1 else {})
+    block = num_blocks_of(codec, num_new, config)
     if num_continued:
         args = _real_histories(run), sent, codec, num_continued, block, config
         parts.append(continued_blocks(*args, of=codec.num_entities))

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from clickweave.contracts.tables import CONTINUED, GENERATED
+from clickweave.contracts.tables import CONTINUED, GENERATED, TARGETED
 from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.keys import TEXT_PREFIX
 from clickweave.frames.runs import RUN_LENGTH
@@ -14,6 +14,11 @@ CONTINUES = "continues"  # column of raw rows: id of the real user (else session
 def is_continued() -> Column:
     """Whether an event goes on with a real history, by `op`."""
     return F.col("op").endswith(CONTINUED)
+
+
+def is_targeted() -> Column:
+    """Whether sample.targets asked for an event, by `op`."""
+    return F.col("op").contains(TARGETED)
 
 
 def continued_rows(train: DataFrame, events: DataFrame) -> DataFrame:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig
-from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, feature_column
+from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, TARGETED, feature_column
 from clickweave.frames.align.continued import CONTINUES
 from clickweave.frames.align.keys import IdSpace, id_space, renamed
 from clickweave.frames.draws import row_key
@@ -17,6 +17,7 @@ from clickweave.frames.source_rows import label_from_thresholds
 
 ENTITY_CODE, ENTITY_PLACE = "entity_code", "entity_place"
 NEW_ID = "_new_id"
+TARGET = "target"  # of raw rows: number of the target that asked for the row; null for a plain sample's
 
 
 @dataclass(frozen=True)
@@ -105,10 +106,14 @@ def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFr
     elif len(log.thresholds) == log.num_levels:
         rows = rows.withColumn("label", label_from_thresholds(log))
     made_by = F.lit(op)
+    if TARGET in rows.columns:
+        made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(TARGETED))
     if CONTINUES in rows.columns:
-        made_by = F.when(F.col(CONTINUES).isNull(), op).otherwise(op + CONTINUED)
+        made_by = F.concat(made_by, F.when(F.col(CONTINUES).isNull(), "").otherwise(CONTINUED))
     provenance = {"origin": F.lit(GENERATED), "op": made_by, "parent_id": F.lit(None).cast("bigint")}
-    return rows.withColumns(provenance | {"weight": F.lit(1.0), "run_id": F.lit(run_id)}).drop(NEW_ID, CONTINUES)
+    return rows.withColumns(provenance | {"weight": F.lit(1.0), "run_id": F.lit(run_id)}).drop(
+        NEW_ID, CONTINUES, TARGET
+    )
 
 
 def complete(rows: DataFrame, like: DataFrame) -> DataFrame:

@@ -1,0 +1,118 @@
+"""Near copies: generated rows that lie nearer to a row of train than rows of `reference` do.
+
+Distance is Euclidean over standardised numbers, between rows that agree in item, label and categories. Neighbours are
+found by locality-sensitive hashing (Datar, Immorlica, Indyk and Mirrokni 2004: h(x) = floor((a x + b) / width), a
+standard normal, b uniform): rows that agree in NUM_HASHES projections of one of NUM_TABLES tables are compared, at most
+BUCKET_ROWS of train a bucket. No cross join; what hashing misses, it misses for generated and real rows alike.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import reduce
+
+import numpy as np
+from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import functions as F
+
+from clickweave.contracts.tables import feature_column
+from clickweave.frames.align.privacy import Excess, Share
+from clickweave.frames.augment.numbers import Range
+from clickweave.frames.draws import unit_draw
+
+NUM_TABLES, NUM_HASHES = 3, 2
+WIDTH = 0.5  # standard deviations
+BUCKET_ROWS = 16
+FARTHEST = 5.0  # standard deviations; nothing beyond is near
+NEAR_SHARE = 0.05  # of reference rows that count as near to train: the distance that so many stay below
+_BUCKET, _POINT, _NEAREST = "_bucket", "_point", "_nearest"
+
+
+@dataclass(frozen=True)
+class NearCopies:
+    """What near means, and how often it happens.
+
+    Attributes:
+        distance: up to here a row is near, in standard deviations.
+    """
+
+    distance: float
+    excess: Excess
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """For the manifest."""
+        return self.excess.figures | {"distance": round(self.distance, 9)}
+
+
+def nearest(rows: DataFrame, train: DataFrame, ranges: dict[str, Range], categories: list[str]) -> DataFrame:
+    """row_id and distance of the nearest row of train that hashing finds; rows without one are left out.
+
+    Args:
+        ranges: numeric event features and what is known of them in train; those that vary count.
+        categories: further columns that both rows must agree in.
+
+    Cost: one shuffle of each side by bucket, NUM_TABLES narrow rows a row, and one of the pairs by row_id.
+    """
+    drawn = Window.partitionBy(_BUCKET).orderBy(unit_draw("row_id", salt="align bucket", seed=0), "row_id")
+    known = _hashed(train, ranges, categories).withColumn("_place", F.row_number().over(drawn))
+    held = known.where(F.col("_place") <= BUCKET_ROWS).groupBy(_BUCKET).agg(F.collect_list(_POINT).alias("_points"))
+    pairs = _hashed(rows, ranges, categories).join(held, _BUCKET)
+    apart = F.array_min(F.transform("_points", lambda other: _distance(F.col(_POINT), other)))
+    return pairs.select("row_id", apart.alias(_NEAREST)).groupBy("row_id").agg(F.min(_NEAREST).alias(_NEAREST))
+
+
+def fit_near(near_events: DataFrame, near_reference: DataFrame, num_events: int, num_reference: int) -> NearCopies:
+    """What of `nearest` is near; two aggregates.
+
+    Args:
+        num_events, num_reference: rows on either side, with or without a neighbour.
+    """
+    limit = _near_limit(near_reference, num_reference)
+    counts = [near.where(F.col(_NEAREST) <= F.lit(limit)).count() for near in (near_events, near_reference)]
+    return NearCopies(limit, Excess(Share(counts[0], num_events), Share(counts[1], num_reference)))
+
+
+def without_near(events: DataFrame, near_events: DataFrame, fitted: NearCopies, *, seed: int) -> DataFrame:
+    """Events without the excess of near copies, drawn by the hash of their row_id. One join by row_id; none where
+    nothing is dropped.
+    """
+    if fitted.excess.drop_share == 0.0:
+        return events
+    drawn = unit_draw("row_id", salt="align near", seed=seed) < F.lit(fitted.excess.drop_share)
+    dropped = near_events.where((F.col(_NEAREST) <= F.lit(fitted.distance)) & drawn).select("row_id")
+    return events.join(dropped, "row_id", "left_anti")
+
+
+def _near_limit(near: DataFrame, num_rows: int) -> float:
+    """The distance that NEAR_SHARE of `num_rows` stay within, to four digits; -1 where fewer have a neighbour up to
+    FARTHEST, so that at most 10,000 x FARTHEST counts reach the driver.
+    """
+    steps = F.ceil(F.col(_NEAREST) * 10_000).alias("steps")
+    table = near.where(F.col(_NEAREST) <= FARTHEST).groupBy(steps).count().orderBy("steps").toArrow()
+    reached = np.cumsum(table.column("count").to_numpy()) >= max(1, math.ceil(NEAR_SHARE * num_rows))
+    return float(table.column("steps")[int(reached.argmax())].as_py()) / 10_000 if reached.any() else -1.0
+
+
+def _hashed(rows: DataFrame, ranges: dict[str, Range], categories: list[str]) -> DataFrame:
+    """row_id, `_point` (standardised numbers, null as 0) and `_bucket`, one row per table."""
+    varying = {feature_column(name): span for name, span in ranges.items() if span.sd > 0}
+    values = {name: (F.col(name) - F.lit(span.mean)) / F.lit(span.sd) for name, span in varying.items()}
+    point = F.array(*[F.coalesce(value, F.lit(0.0)) for value in values.values()])
+    agreed = [part for name in categories for part in (F.col(name).isNull(), F.col(name))]
+    agreed += [F.col(name).isNull() for name in varying]
+    base = rows.select("row_id", point.alias(_POINT), F.xxhash64(F.lit(0), *agreed).alias("_agreed"))
+    rng = np.random.default_rng(0)  # directions are the same in every run
+    buckets = []
+    for table in range(NUM_TABLES):
+        hashes = []
+        for _ in range(NUM_HASHES):
+            direction, shift = rng.normal(size=len(varying)), float(rng.uniform(0, WIDTH))
+            parts = [F.get(_POINT, F.lit(k)) * F.lit(float(a)) for k, a in enumerate(direction)]
+            hashes.append(F.floor((reduce(Column.__add__, parts) + F.lit(shift)) / F.lit(WIDTH)))
+        buckets.append(F.xxhash64(F.lit(table), "_agreed", *hashes))
+    return base.select("row_id", _POINT, F.explode(F.array(*buckets)).alias(_BUCKET))
+
+
+def _distance(left: Column, right: Column) -> Column:
+    squares = F.zip_with(left, right, lambda a, b: (a - b) * (a - b))
+    return F.sqrt(F.aggregate(squares, F.lit(0.0), lambda total, square: total + square))

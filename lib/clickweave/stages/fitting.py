@@ -1,0 +1,234 @@
+"""The later steps of align: calibration, refinement and privacy filter, each with its figures before and after."""
+
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+from pyspark.storagelevel import StorageLevel
+
+from clickweave.codec.spec import ENTITY, TEXT, VALUES, CodecSpec
+from clickweave.contracts.tables import REFERENCE, TRAIN, feature_column
+from clickweave.frames import catalogue
+from clickweave.frames.align import calibration, cells, label_rates, near_copies, privacy, refine, weights
+from clickweave.frames.align.continued import is_continued, is_targeted
+from clickweave.frames.augment.numbers import fit_ranges, free_features, numeric_features
+from clickweave.frames.source_rows import label_from_thresholds, threshold_feature
+from clickweave.stages.context import StageRun
+
+
+@dataclass
+class Fitting:
+    """The steps over one generated table, and what they have to say.
+
+    Attributes:
+        train, reference: real rows with attributes joined.
+        steps: name of a step -> its figures before and after.
+        fitted: name of a step -> what it looked up in data.
+    """
+
+    run: StageRun
+    codec: CodecSpec
+    train: DataFrame
+    reference: DataFrame
+    steps: dict[str, Any] = field(default_factory=dict)
+    fitted: dict[str, Any] = field(default_factory=dict)
+    _held: list[DataFrame] = field(default_factory=list)
+
+    def to_real(self, events: DataFrame) -> DataFrame:
+        """Generated events (canonical columns and attributes) after all steps that the recipe asks for."""
+        config, pool = self.run.recipe.align, self.run.recipe.sample.pool
+        asked = [config.calibrate_numbers, config.calibrate_labels, config.privacy_filter, config.weigh]
+        if not any(asked) and not (config.refine and pool > 1):
+            return events
+        everything = self._hold(events)
+        if everything.isEmpty():
+            return everything
+        events = everything.where(~is_targeted())
+        if not events.isEmpty():
+            events = self._calibrated(events)
+        if self.run.recipe.sample.targets:
+            events = events.unionByName(everything.where(is_targeted()))
+        if config.privacy_filter:
+            events = self._private(self._hold(events))
+        return self._weighed(self._hold(events)) if config.weigh else events
+
+    def _calibrated(self, events: DataFrame) -> DataFrame:
+        """Events of a plain sample, as near to the log as can be; what targets asked for is meant to differ from it."""
+        config, pool = self.run.recipe.align, self.run.recipe.sample.pool
+        if config.calibrate_numbers:
+            events = self._with_numbers(events)
+        if config.calibrate_labels and label_rates.may_change(self.run.recipe.log):
+            events = self._with_labels(events)
+        return self._refined(events) if config.refine and pool > 1 else events
+
+    def close(self) -> None:
+        """Frees what steps kept on the disks of executors."""
+        for frame in self._held:
+            frame.unpersist()
+
+    def _hold(self, events: DataFrame) -> DataFrame:
+        """Events that several jobs read, kept on disk until `close`."""
+        self._held.append(events.persist(StorageLevel.DISK_ONLY))
+        return self._held[-1]
+
+    def _with_numbers(self, events: DataFrame) -> DataFrame:
+        log, seed = self.run.recipe.log, self.run.recipe.align.seed
+        columns, num_events = self._number_columns(), events.count()
+        if not columns:
+            return events
+        real = calibration.number_sample(self.train, columns, self.run.rows_of_part(TRAIN), seed=seed)
+        made = calibration.number_sample(events, columns, num_events, seed=seed)
+        of_entity = [column.name for column in self.codec.at_level(ENTITY)]
+        maps = calibration.fit_numbers(real, made, of_entity=of_entity, min_rows=self.run.recipe.encode.min_users)
+        events = calibration.with_numbers(events, maps, seed=seed)
+        if log.thresholds and len(log.thresholds) == log.num_levels:
+            events = events.withColumn("label", label_from_thresholds(log))
+        after = calibration.number_sample(events, list(maps), num_events, seed=seed) if maps else {}
+        self.fitted["numbers"] = {name: {"quantiles": each.real[::100]} for name, each in maps.items()}
+        before = {name: round(calibration.distance(real[name], made[name]), 6) for name in columns}
+        changed = {name: round(calibration.distance(real[name], values), 6) for name, values in after.items()}
+        self.steps["numbers"] = {"before": before, "after": before | changed}
+        return events
+
+    def _number_columns(self) -> list[str]:
+        """Numeric columns that the generator made and that may change."""
+        log = self.run.recipe.log
+        names = [feature_column(name) for name in numeric_features(log)] + ["propensity"]
+        if len(log.thresholds) == log.num_levels:
+            names += [threshold_feature(log, threshold) for threshold in log.thresholds.values()]
+        made = {column.name for column in self.codec.columns}
+        return [name for name in dict.fromkeys(names) if name in made]
+
+    def _with_labels(self, events: DataFrame) -> DataFrame:
+        config, log, whole = self.run.recipe.align, self.run.recipe.log, self.codec.grain == ENTITY
+        segments = label_rates.segment_dimensions(log, whole=whole)
+        dimensions = [label_rates.fit_positions(self.train), *self._surface(), *segments]
+        per_row = 1.0 if whole else self.run.rows_of_part(TRAIN) / events.count()
+        train = label_rates.with_label_cells(self.train, log, whole=whole)
+        events = label_rates.with_label_cells(events, log, whole=whole, per_row=per_row)
+        real, made = (label_rates.count_levels(rows, dimensions, log.num_levels) for rows in (train, events))
+        moves = label_rates.fit_labels(real, made, dimensions, most_share=config.max_moved_share)
+        if moves is None:
+            return events.drop(*label_rates.HELPERS)
+        events = label_rates.with_labels(events, moves, seed=config.seed)
+        again = label_rates.count_levels(events, dimensions, log.num_levels)
+        self.fitted["labels"] = {"cells": [each.column for each in dimensions], "moves": len(moves.moves)}
+        self.steps["labels"] = {
+            "before": label_rates.label_errors(real, made, dimensions),
+            "after": label_rates.label_errors(real, again, dimensions),
+            "moved_share": moves.share,
+            "wanted_share": moves.wanted_share,
+        }
+        return events.drop(*label_rates.HELPERS)
+
+    def _surface(self) -> list[cells.Dimension]:
+        """The first category of events that has few values, if there is one."""
+        free = {
+            feature_column(name) for name, kind in free_features(self.run.recipe.log).items() if kind == "categorical"
+        }
+        for column in self.codec.columns:
+            if column.name in free and column.kind == VALUES and 0 < len(column.values) <= label_rates.MAX_SURFACES:
+                return [cells.Dimension(column.name, values=column.values)]
+        return []
+
+    def _refined(self, events: DataFrame) -> DataFrame:
+        seed, counted = self.run.recipe.align.seed, self.run.manifest("sample").rows
+        if "wanted" not in counted:
+            return events
+        whole = self.codec.grain == ENTITY
+        views, layout = self._views(events, whole=whole)
+        pool = views["events"].where(~is_continued())
+        wanted = counted["wanted"] - counted.get("continued", 0)
+        unit = "entity_id" if whole else "row_id"
+        fitted = refine.fit_refinement(pool, views["train"], views["reference"], layout, wanted, unit=unit, seed=seed)
+        if fitted is None:
+            return events
+        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}
+        self.steps["refinement"] = fitted.figures | {"wanted": wanted}
+        return refine.refined(views["events"], fitted, seed=seed).drop(*cells.VIEWS)
+
+    def _views(self, events: DataFrame, *, whole: bool) -> tuple[dict[str, DataFrame], cells.Layout]:
+        """Events, train and reference as they are compared, and in which cells."""
+        log = self.run.recipe.log
+        bands = cells.fit_bands(self.train) if log.item is not None else None
+        sides = {"events": events, "train": self.train, "reference": self.reference}
+        views = {name: cells.viewed(rows, log, bands, whole=whole) for name, rows in sides.items()}
+        names = [column.name for column in self.codec.columns]
+        num_train = self.run.rows_of_part(TRAIN)
+        return views, cells.fit_layout(views["train"], log, names, num_train, seed=self.run.recipe.align.seed)
+
+    def _private(self, events: DataFrame) -> DataFrame:
+        log, seed = self.run.recipe.log, self.run.recipe.align.seed
+        figures: dict[str, Any] = {}
+        events = self._generalised(events, figures)
+        if self.run.rows_of_part(REFERENCE) == 0:
+            figures["note"] = "no reference rows (split.reference_share) to tell how often real rows coincide"
+            self.steps["privacy"] = figures
+            return events
+        for name in (privacy.TIMED, privacy.PATTERN):
+            values = privacy.compared_columns(log, timed=name == privacy.TIMED)
+            known = privacy.known_keys(self.train, values, owned=name == privacy.PATTERN)
+            excess = privacy.fit_copies(events, self.reference, known, values)
+            events = privacy.without_copies(events, known, values, excess, salt=name, seed=seed)
+            figures[name] = excess.figures
+        events = self._without_near(events, figures)
+        self.steps["privacy"] = figures
+        return events
+
+    def _generalised(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
+        """Events without values that few users of train have; texts put together from pieces were replaced before."""
+        log = self.run.recipe.log
+        done = {each.name for each in self.codec.parts if each.kind == TEXT} | {
+            each.name for each in self.codec.derived
+        }
+        names = [feature_column(n) for n, kind in free_features(log).items() if kind in ("categorical", "text")]
+        names = [name for name in (*names, *(["query"] if log.query is not None else [])) if name not in done]
+        private = privacy.private_values(self.train, names, min_users=self.run.recipe.encode.min_users)
+        if not private:
+            return events
+        events, marks = privacy.without_private_values(events, private)
+        row = events.agg(*[F.count_if(mark).alias(mark) for mark in marks]).collect()[0]
+        figures["private_values"] = {"before": sum(row), "after": 0}
+        events = events.drop(*marks)
+        return privacy.with_some_key(events) if "query" in private and row[-1] else events
+
+    def _without_near(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
+        log, made = self.run.recipe.log, {column.name for column in self.codec.columns}
+        names = [name for name in numeric_features(log) if feature_column(name) in made]
+        ranges = {name: span for name, span in fit_ranges(self.train, names).items() if span.sd > 0} if names else {}
+        if not ranges:
+            figures["near"] = {"note": "no numeric feature that varies"}
+            return events
+        kinds = {
+            feature_column(name) for name, spec in log.event_features.items() if spec.kind in ("categorical", "id")
+        }
+        agreed = ["item_id", "query", "label", *sorted(kinds)]
+        ours, real = (
+            self._hold(near_copies.nearest(rows, self.train, ranges, agreed)) for rows in (events, self.reference)
+        )
+        fitted = near_copies.fit_near(ours, real, events.count(), self.run.rows_of_part(REFERENCE))
+        figures["near"] = fitted.figures
+        return near_copies.without_near(events, ours, fitted, seed=self.run.recipe.align.seed)
+
+    def _weighed(self, events: DataFrame) -> DataFrame:
+        seed = self.run.recipe.align.seed
+        views, layout = self._views(events, whole=self.codec.grain == ENTITY)
+        num_events, num_train = events.count(), self.run.rows_of_part(TRAIN)
+        if not num_events or not num_train:
+            return events
+        fitted = weights.fit_weights(views["events"], views["train"], layout, num_events, num_train, seed=seed)
+        self.fitted["weights"] = {"terms": len(fitted.terms), "start": fitted.start, "mean": fitted.mean}
+        self.steps["weights"] = {"before": fitted.auc, "after": fitted.after}
+        return weights.with_weights(views["events"], fitted).drop(*cells.VIEWS)
+
+
+def with_attributes(run: StageRun, rows: DataFrame, users: DataFrame) -> DataFrame:
+    """Events with the attributes of their items and of these users; every row stays once. One join per side that has
+    attributes.
+    """
+    items, people = catalogue.sides(run.recipe.log)
+    tables = [(items, run.read("ingest", "items")), (people, users)]
+    told = [(side, table) for side, table in tables if side.features]
+    return reduce(lambda joined, each: catalogue.join_attributes(joined, each[1], each[0]), told, rows)

@@ -1,0 +1,152 @@
+"""Of a biased pool, those entities stay that together look like the reference."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from chispa import assert_df_equality
+from pyspark.sql import functions as F
+
+from clickweave.config.log import SchemaConfig
+from clickweave.frames.align import cells, refine, weights
+
+LOG = SchemaConfig.model_validate(
+    {
+        "user": "u", "item": "i", "event_time": {"column": "t"}, "position": "p", "labels": {"click": "c"},
+        "features": {"device": "categorical", "price": "numeric"}, "item_features": {"category": "categorical"},
+    }
+)  # fmt: skip
+NAMES = ("feature_device", "feature_price")
+
+
+def histories(spark, seed, bias, users, origin):
+    """Users of two kinds; `bias` is how much likelier the first, of other items, devices and prices, is among them."""
+    rng = np.random.default_rng(seed)
+    kind = rng.random(users) < 0.3 + bias
+    length = rng.geometric(np.where(kind, 0.1, 0.25))
+    owner = np.repeat(np.arange(users), length)
+    num, first = len(owner), kind[owner]
+    item = np.where(first, rng.integers(0, 20, num), rng.integers(10, 40, num))
+    table = pd.DataFrame(
+        {
+            "row_id": np.arange(num) + seed * 10**7,
+            "entity_id": [f"{origin}{n}" for n in owner],
+            "item_id": [f"i{n}" for n in item],
+            "position": rng.integers(1, 4, num),
+            "label": (rng.random(num) < np.where(first, 0.5, 0.2)).astype(int),
+            "feature_device": np.where(rng.random(num) < np.where(first, 0.8, 0.3), "mobile", "web"),
+            "feature_price": rng.normal(np.where(first, 1.0, 0.0)),
+            "items_feature_category": [f"c{n // 8}" for n in item],
+            "second": 1_700_000_000 + rng.integers(0, 10**6, num),
+        }
+    )
+    frame = spark.createDataFrame(table).withColumn("event_time", F.timestamp_seconds("second")).drop("second")
+    return frame.withColumns({"op": F.lit("journey"), "query": F.lit(None).cast("string")})
+
+
+@pytest.fixture(scope="module")
+def sides(spark):
+    about = {"pool": (1, 0.3, 3000), "train": (2, 0.0, 3000), "reference": (3, 0.0, 600)}
+    return {name: histories(spark, *how, name).cache() for name, how in about.items()}
+
+
+def views_of(sides, whole=True, num=None):
+    bands = cells.fit_bands(sides["train"])
+    parted = {name: rows if num is None else rows.repartition(num, "item_id") for name, rows in sides.items()}
+    views = {name: cells.viewed(rows, LOG, bands, whole=whole) for name, rows in parted.items()}
+    return views, cells.fit_layout(views["train"], LOG, NAMES, 30_000, seed=0)
+
+
+def fitted_on(sides, whole=True, wanted=1500, num=None):
+    views, layout = views_of(sides, whole, num)
+    unit = "entity_id" if whole else "row_id"
+    order = (views["pool"], views["train"], views["reference"])
+    return views, refine.fit_refinement(*order, layout, wanted, unit=unit, seed=0)
+
+
+def share_of(rows):
+    return rows.agg(F.avg((F.col("feature_device") == "mobile").cast("int"))).first()[0]
+
+
+def test_a_biased_pool_comes_close_to_the_reference_and_never_closer_than_train(sides):
+    views, fitted = fitted_on(sides)
+    found = refine.refined(views["pool"], fitted, seed=0).cache()
+    assert fitted.before > 1.8 * fitted.ceiling
+    assert fitted.after - fitted.ceiling < (fitted.before - fitted.ceiling) / 2
+    assert fitted.after > 0.9 * fitted.ceiling
+    kept = found.select("entity_id").distinct().count()
+    assert kept == pytest.approx(1500, abs=4 * 1500**0.5)
+    lengths = [rows.groupBy("entity_id").count() for rows in (found, sides["pool"])]
+    assert lengths[0].join(lengths[1], ["entity_id", "count"], "left_anti").count() == 0
+    shares = [share_of(rows) for rows in (sides["reference"], sides["pool"], found)]
+    assert abs(shares[2] - shares[0]) < abs(shares[1] - shares[0]) / 2
+
+
+def test_rows_that_are_their_own_units_are_chosen_one_by_one(sides):
+    wanted = sides["pool"].count() // 2
+    views, fitted = fitted_on(sides, whole=False, wanted=wanted)
+    assert fitted.after - fitted.ceiling < (fitted.before - fitted.ceiling) / 2
+    assert refine.refined(views["pool"], fitted, seed=0).count() == pytest.approx(wanted, abs=4 * wanted**0.5)
+
+
+def test_a_pool_like_train_is_not_bent(sides):
+    _, fitted = fitted_on({**sides, "pool": sides["train"]})
+    assert fitted.before == pytest.approx(fitted.ceiling)
+    assert fitted.rounds == 0
+    assert set(fitted.multipliers) == {0}
+
+
+def test_histories_that_go_on_stay_and_a_small_pool_is_left_alone(sides):
+    views, fitted = fitted_on(sides, wanted=100)
+    going = F.when(F.col("entity_id").endswith("7"), "journey:continue").otherwise("journey")
+    found = refine.refined(views["pool"].withColumn("op", going), fitted, seed=0)
+    ends = F.col("entity_id").endswith("7")
+    assert found.where(ends).count() == sides["pool"].where(ends).count()
+    assert found.where(~ends).select("entity_id").distinct().count() < 200
+    assert fitted_on(sides, wanted=3000)[1] is None
+
+
+def test_without_a_reference_all_are_alike(sides):
+    views, fitted = fitted_on({**sides, "reference": sides["reference"].limit(0)})
+    assert (fitted.scale, set(fitted.multipliers)) == (0.5, {0})
+    assert refine.refined(views["pool"], fitted, seed=0).select("entity_id").distinct().count() == pytest.approx(
+        1500, abs=150
+    )
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_the_choice_does_not_depend_on_partitions(sides, whole):
+    found = []
+    for num in (1, 2, 7):
+        views, fitted = fitted_on(sides, whole, num=num)
+        found.append((fitted, refine.refined(views["pool"], fitted, seed=0).select("row_id")))
+    for fitted, rows in found[1:]:
+        assert fitted == found[0][0]
+        assert_df_equality(found[0][1], rows, ignore_row_order=True)
+
+
+def test_bands_hold_about_a_tenth_of_the_events_each(sides, spark):
+    bands = sides["train"].join(cells.fit_bands(sides["train"]), "item_id").groupBy("_band").count().toPandas()
+    shares = bands.set_index("_band")["count"] / bands["count"].sum()
+    assert len(shares) >= 6
+    assert shares.max() < 0.25
+    counts = sides["train"].groupBy("item_id").count().join(cells.fit_bands(sides["train"]), "item_id").toPandas()
+    assert counts.groupby("_band")["count"].mean().is_monotonic_decreasing
+    assert cells.fit_bands(sides["train"].limit(0)).count() == 0
+
+
+def test_weights_lift_rows_that_are_too_rare_and_have_mean_one(sides):
+    views, layout = views_of(sides)
+    nums = [views[name].count() for name in ("pool", "train")]
+    fitted = weights.fit_weights(views["pool"], views["train"], layout, *nums, seed=0)
+    found = weights.with_weights(views["pool"], fitted).cache()
+    about = found.agg(F.avg("weight"), F.min("weight"), F.max("weight")).first()
+    assert about[0] == pytest.approx(1, abs=1e-5)
+    assert about[1] > 0
+    assert about[2] <= 10 / fitted.mean + 1e-9
+    assert fitted.auc > 0.6
+    assert abs(fitted.after - 0.5) < (fitted.auc - 0.5) / 2
+    real, plain = share_of(sides["train"]), share_of(sides["pool"])
+    weighed = found.agg(F.sum(F.col("weight") * (F.col("feature_device") == "mobile").cast("int")) / F.sum("weight"))
+    assert abs(weighed.first()[0] - real) < abs(plain - real) / 3
+    again = weights.fit_weights(views["pool"].repartition(7), views["train"].repartition(3), layout, *nums, seed=0)
+    assert again == fitted
