@@ -41,7 +41,8 @@ PROVENANCE_FIELDS = (
     _field(
         "op",
         pa.string(),
-        "what made the row: ingest, an operator's or a generator's name, with :target where asked for and :continue on real histories",
+        "what made the row: ingest, an operator's or a generator's name, with :target where sample.targets asked for "
+        "it and :continue on real histories",
     ),
     _field("parent_id", pa.int64(), "row_id of the real row that an augmented or blended row came from"),
     _field("weight", pa.float64(), "training weight, above 0"),
