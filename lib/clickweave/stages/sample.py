@@ -16,7 +16,7 @@ from clickweave.frames.augment.neighbours import similar_items
 from clickweave.sampling.blocks import num_blocks_of, sample_blocks
 from clickweave.sampling.continuation import continued_blocks
 from clickweave.sampling.smaller import for_sampling
-from clickweave.sampling.targets.blocks import TRIED, TRIES, targeted_events, targeted_rows
+from clickweave.sampling.targets.blocks import TRIED, TRIES, Request, targeted_events, targeted_rows
 from clickweave.sampling.targets.draws import AS_ITEM
 from clickweave.sampling.targets.plan import Known, planned
 from clickweave.stages.context import StageResult, StageRun
@@ -72,11 +72,11 @@ def _targeted(
             plan = planned(target, known)
             rows = run.write(f"plan_{number}", plan.rows)
             asked.append(rows.agg(F.sum("asked")).collect()[0][0] or 0)
-            args = bundle, codec, asked[-1], block, config, f"target {number}"
+            request = Request(plan, codec, config, asked[-1], block, f"target {number}")
             if codec.grain == ENTITY:
-                part = targeted_events(plan, _real_histories(run), *args)
+                part = targeted_events(request, _real_histories(run), bundle)
             else:
-                part = targeted_rows(plan, *args)
+                part = targeted_rows(request, known.shards, bundle)
         parts.append(part.withColumn(TARGET, F.lit(number)))
         block += num_blocks_of(codec, asked[-1], config)
     return parts, asked

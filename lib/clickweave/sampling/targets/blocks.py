@@ -5,18 +5,19 @@ block an event is in, and which alternative it is drawn to, is a hash of the tar
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 from pyspark import Broadcast
-from pyspark.sql import DataFrame, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.types import from_arrow_schema
 
 from clickweave.codec.decode import decoded_schema
-from clickweave.codec.spec import ENTITY, EVENT, PLACE, ROW, TIME_US, CodecSpec
+from clickweave.codec.spec import ENTITY, EVENT, NULL_CODE, PLACE, ROW, TIME_US, CodecSpec
 from clickweave.config.stages import SampleConfig
 from clickweave.frames.align.continued import CONTINUES
 from clickweave.frames.draws import unit_draw
@@ -24,79 +25,103 @@ from clickweave.models.journey.network import Journey
 from clickweave.models.protocol import Generator
 from clickweave.sampling.blocks import Decode, block_seed, num_blocks_of, opened
 from clickweave.sampling.continuation import whole_blocks
+from clickweave.sampling.targets.conditions import Check
 from clickweave.sampling.targets.draws import AS_ITEM, ROW_PLACE, Draws, HistoryDraws, RowDraws
 from clickweave.sampling.targets.plan import Plan
 
 TRIES = 20
-LISTED = 1_000  # histories, by hash, of which each event of a code takes one
+LISTED = 1_000  # users or histories, by hash, of which each event of a code takes one
 MOST_READ = 2_000  # events of a history that is read for one event more
 TRIED = "tried"
 _KEY = ("value", "number")
 
 
-def targeted_rows(
-    plan: Plan, bundle: dict[str, bytes], spec: CodecSpec, asked: int, first_block: int, config: SampleConfig, salt: str
-) -> DataFrame:
-    """Events of a generator of rows as the plan asks for them, in the columns of `sample_blocks` and as_item, tried.
+@dataclass(frozen=True)
+class Request:
+    """One target as it is drawn.
 
-    One shuffle by block.
-
-    Args:
+    Attributes:
         asked: events of the whole plan.
         first_block: number of the first block, beyond those that are taken.
         salt: tells the target from others.
     """
-    wanted = _wanted(plan, spec, asked, first_block, config, salt)
+
+    plan: Plan
+    spec: CodecSpec
+    config: SampleConfig
+    asked: int
+    first_block: int
+    salt: str
+
+
+def targeted_rows(request: Request, coded: DataFrame, bundle: dict[str, bytes]) -> DataFrame:
+    """Events of a generator of rows as the plan asks for them, in the columns of `sample_blocks` and as_item, tried.
+
+    Events of an item or query are drawn to a user too, one who has the item (or query) they are drawn as: what a
+    network knows of single users and items is little. Shuffles: users by code, wanted events by code and by block.
+
+    Args:
+        coded: token shards.
+    """
+    plan, spec = request.plan, request.spec
+    wanted, given = _wanted(request), plan.given
+    user = next((column.name for column in spec.columns if column.is_entity), None)
+    if user is not None and plan.given in (("item_id",), ("query",)):
+        known = coded.where(F.col(f"code_{user}") > NULL_CODE)
+        wanted = _with_holder(request, wanted, known, F.col(f"code_{user}").cast("bigint"))
+        wanted = wanted.withColumn("codes", F.concat("codes", F.array("holder"))).drop("holder")
+        given = (*given, user)
     rows = wanted.repartition("block").sortWithinPartitions("block", *_KEY)
     schema = pa.schema([*_block_fields(spec), pa.field(ROW_PLACE, pa.int64()), *_told_fields()])
-    return _drawn(rows, plan, bundle, spec, config, schema)
+    return _drawn(rows, request, given, bundle, schema)
 
 
-def targeted_events(
-    plan: Plan,
-    coded: DataFrame,
-    bundle: dict[str, bytes],
-    spec: CodecSpec,
-    asked: int,
-    first_block: int,
-    config: SampleConfig,
-    salt: str,
-) -> DataFrame:
+def targeted_events(request: Request, coded: DataFrame, bundle: dict[str, bytes]) -> DataFrame:
     """Further events of real histories as the plan asks for them, in the columns of `continued_blocks` and as_item,
-    tried. Each goes on with a history that holds an event with the first of its codes, drawn from LISTED of them.
+    tried. Each goes on with a history that holds an event with the first of its codes.
 
     Shuffles: events by history and by code, wanted events by code and by history, and both by block.
 
     Args:
         coded: token shards of whole histories, with entity_id and `continues`; longer ones than MOST_READ are not read.
     """
-    code = F.col(f"code_{plan.given[0]}") if plan.given else F.lit(0)
+    spec = request.spec
     short = coded.groupBy("entity_id").count().where(F.col("count") <= MOST_READ).select("entity_id")
-    holders = coded.select("entity_id", code.cast("bigint").alias("code")).distinct()
-    holders = holders.join(short, "entity_id", "left_semi")
-    order = unit_draw("entity_id", "code", salt=f"holders {salt}", seed=config.seed)
-    by_code = Window.partitionBy("code").orderBy(order, "entity_id")
-    some = holders.withColumn("rank", F.row_number().over(by_code)).where(F.col("rank") <= LISTED)
-    lists = some.groupBy("code").agg(F.sort_array(F.collect_list("entity_id")).alias("holders"))
-    wanted = _wanted(plan, spec, asked, first_block, config, salt)
-    wanted = wanted.withColumn("code", F.get("codes", F.lit(0)) if plan.given else F.lit(0).cast("bigint"))
-    place = F.floor(unit_draw(*_KEY, salt=f"holder {salt}", seed=config.seed) * F.size("holders")).cast("int")
-    wanted = wanted.join(lists, "code").withColumn("entity_id", F.get("holders", place)).drop("holders", "code")
+    read = coded.join(short, "entity_id", "left_semi")
+    wanted = _with_holder(request, _wanted(request), read, F.col("entity_id"))
     told = ("entity_id", CONTINUES, PLACE, TIME_US, *spec.code_columns, *spec.position_columns)
-    rows = coded.select(*told).join(wanted, "entity_id").repartition("block")
+    rows = coded.select(*told).join(wanted.withColumnRenamed("holder", "entity_id"), "entity_id").repartition("block")
     rows = rows.sortWithinPartitions("block", *_KEY, PLACE)
     schema = pa.schema([*_block_fields(spec), pa.field(CONTINUES, pa.string()), *_told_fields()])
-    return _drawn(rows, plan, bundle, spec, config, schema)
+    return _drawn(rows, request, request.plan.given, bundle, schema)
 
 
-def _wanted(plan: Plan, spec: CodecSpec, asked: int, first_block: int, config: SampleConfig, salt: str) -> DataFrame:
+def _wanted(request: Request) -> DataFrame:
     """One row per asked event: value, number, as_item, codes of its alternative, block. Narrow."""
+    config, salt = request.config, request.salt
     numbers = F.explode(F.sequence(F.lit(1).cast("bigint"), F.col("asked")))
-    rows = plan.rows.select("value", AS_ITEM, "choices", numbers.alias("number"))
+    rows = request.plan.rows.select("value", AS_ITEM, "choices", numbers.alias("number"))
     draws = {name: unit_draw(*_KEY, salt=f"{name} {salt}", seed=config.seed) for name in ("choice", "block")}
     choice = F.get("choices", F.floor(draws["choice"] * F.size("choices")).cast("int"))
-    block = F.floor(draws["block"] * num_blocks_of(spec, asked, config)) + F.lit(first_block)
+    block = F.floor(draws["block"] * num_blocks_of(request.spec, request.asked, config)) + F.lit(request.first_block)
     return rows.withColumns({"codes": choice, "block": block}).drop("choices")
+
+
+def _with_holder(request: Request, wanted: DataFrame, coded: DataFrame, who: Column) -> DataFrame:
+    """Wanted events with a `holder`, drawn from LISTED of those that have an event with the first of its codes. Two
+    shuffles by code, of holders and of lists; one join of wanted events.
+    """
+    plan, seed = request.plan, request.config.seed
+    code = F.col(f"code_{plan.given[0]}").cast("bigint") if plan.given else F.lit(0).cast("bigint")
+    holders = coded.select(who.alias("holder"), code.alias("code")).distinct()
+    order = unit_draw("holder", "code", salt=f"holders {request.salt}", seed=seed)
+    by_code = Window.partitionBy("code").orderBy(order, "holder")
+    some = holders.withColumn("rank", F.row_number().over(by_code)).where(F.col("rank") <= LISTED)
+    lists = some.groupBy("code").agg(F.sort_array(F.collect_list("holder")).alias("holders"))
+    first = F.get("codes", F.lit(0)) if plan.given else F.lit(0).cast("bigint")
+    place = F.floor(unit_draw(*_KEY, salt=f"holder {request.salt}", seed=seed) * F.size("holders")).cast("int")
+    joined = wanted.withColumn("code", first).join(lists, "code")
+    return joined.withColumn("holder", F.get("holders", place)).drop("holders", "code")
 
 
 def _block_fields(spec: CodecSpec) -> list[pa.Field]:
@@ -108,19 +133,28 @@ def _told_fields() -> list[pa.Field]:
 
 
 def _drawn(
-    rows: DataFrame, plan: Plan, bundle: dict[str, bytes], spec: CodecSpec, config: SampleConfig, schema: pa.Schema
+    rows: DataFrame, request: Request, given: tuple[str, ...], bundle: dict[str, bytes], schema: pa.Schema
 ) -> DataFrame:
     shared = rows.sparkSession.sparkContext.broadcast(bundle)
-    return rows.mapInArrow(_Draw(shared, plan, spec, config, schema), from_arrow_schema(schema))
+    task = _Draw(shared, given, request.plan.checks, request.spec, request.config, schema)
+    return rows.mapInArrow(task, from_arrow_schema(schema))
 
 
 class _Draw:
     """What a task runs; picklable, holds no session and no model."""
 
-    def __init__(self, shared: Broadcast, plan: Plan, spec: CodecSpec, config: SampleConfig, schema: pa.Schema) -> None:
+    def __init__(
+        self,
+        shared: Broadcast,
+        given: tuple[str, ...],
+        checks: tuple[Check, ...],
+        spec: CodecSpec,
+        config: SampleConfig,
+        schema: pa.Schema,
+    ) -> None:
         names = [c.name for c in spec.columns if spec.grain == ROW or c.level == EVENT]
-        self._shared, self._config, self._schema, self._checks = shared, config, schema, plan.checks
-        self._given = [names.index(name) for name in plan.given]
+        self._shared, self._config, self._schema, self._checks = shared, config, schema, checks
+        self._given = [names.index(name) for name in given]
 
     def __call__(self, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         torch.set_num_threads(1)
@@ -140,7 +174,7 @@ class _Draw:
             if codec.grain == ENTITY
             else RowDraws(cast("Generator", generator), decode, block)
         )
-        codes = {index: torch.from_numpy(draws.codes_NG[:, n]) for n, index in enumerate(self._given)}
+        codes = {index: torch.tensor(draws.codes_NG[:, n]) for n, index in enumerate(self._given)}
         open_N, parts, owners, tried = torch.arange(len(draws.codes_NG)), [], [], []
         for number_of_try in range(1, TRIES + 1):
             given = {index: codes_N[open_N] for index, codes_N in codes.items()}
