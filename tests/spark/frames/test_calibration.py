@@ -66,7 +66,8 @@ def test_numbers_get_the_real_law_in_their_own_order(sides):
 def test_the_ends_are_no_rows_own_extreme(sides):
     (real, _), maps = maps_of(*sides, min_rows=5)
     found = by_row(calibration.with_numbers(sides[1], maps, seed=0))["price"].dropna()
-    assert (real["price"][4], real["price"][-5]) == pytest.approx((found.min(), found.max()), rel=1e-6)
+    assert real["price"][4] <= found.min() < real["price"][20]
+    assert real["price"][-21] < found.max() <= real["price"][-5]
 
 
 def test_numbers_do_not_depend_on_partitions(sides):
