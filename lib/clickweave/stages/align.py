@@ -60,19 +60,26 @@ def run(run: StageRun) -> StageResult:
     everyone = new_users if goes_on is None else new_users.unionByName(real_users)
     known, reference = (with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
     fitting = Fitting(run, codec, known, reference)
-    events = fitting.to_real(with_attributes(run, events, everyone))
-    items, people = catalogue.sides(log)
-    attributes = catalogue.raw_attributes(items, raw_type) | catalogue.raw_attributes(people, raw_type)
-    events = with_source(events, log, raw_type, attributes=attributes)
-    ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
-    made = run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))
+    try:
+        made = _written(run, fitting.to_real(with_attributes(run, events, everyone)), raw_type)
+    finally:
+        fitting.close()
     run.write("users", new_users.join(made.select("user_id").distinct(), "user_id", "left_semi"))
-    fitting.close()
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window) | fitting.fitted,
         metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps},
     )
+
+
+def _written(run: StageRun, events: DataFrame, raw_type: StructType) -> DataFrame:
+    """The events in the log's own columns, written entity by entity in order of time."""
+    log = run.recipe.log
+    items, people = catalogue.sides(log)
+    attributes = catalogue.raw_attributes(items, raw_type) | catalogue.raw_attributes(people, raw_type)
+    events = with_source(events, log, raw_type, attributes=attributes)
+    ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
+    return run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))
 
 
 def _in_the_window(

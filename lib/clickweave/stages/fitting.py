@@ -65,7 +65,7 @@ class Fitting:
 
     def close(self) -> None:
         """Frees what steps kept on the disks of executors."""
-        for frame in self._held:
+        for frame in reversed(self._held):  # those that are made of others first
             frame.unpersist()
 
     def _hold(self, events: DataFrame) -> DataFrame:

@@ -52,7 +52,8 @@ ODD = {
 def recipe_of(folder, schema, grain, **sections):
     pq.write_table(pa.table(events()), folder / "log.parquet")
     raw = {"dataset": "d", "source": {"events": str(folder / "log.parquet")}, "schema": schema, **sections}
-    raw |= {"split": {"holdout_share": 0.1, "reference_share": 0.3}, "encode": {"grain": grain, "num_bins": 16}}
+    raw |= {"split": {"holdout_share": 0.1, "reference_share": 0.3}, "encode": {"num_bins": 16}}
+    raw |= {"train": {"generator": "journey" if grain == "entity" else "autoregressive"}}
     return check_recipe(raw, VARIANTS)
 
 
@@ -91,6 +92,14 @@ def bent(raw):
     return raw.withColumns(changes)
 
 
+def moved(raw):
+    """Times of their own, where there are any."""
+    draw = F.pmod(F.xxhash64("block", "place"), F.lit(5_000))
+    if "event_time" not in raw.columns:
+        return raw
+    return raw.withColumn("event_time", F.timestamp_micros(F.unix_micros("event_time") + draw * 1_000_000))
+
+
 @pytest.mark.parametrize("grain", ["row", "entity"])
 def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, sample_again, grain, monkeypatch):
     monkeypatch.setattr(align, "drop_copied_runs", lambda events, train: events)
@@ -111,8 +120,11 @@ def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, samp
     made, train = step.read_own("synthetic"), step.read_part("train")
     assert made.columns == train.columns
     assert made.agg(F.avg("weight")).first()[0] == pytest.approx(1, abs=0.15)
-    units = made.select("entity_id" if grain == "entity" else "row_id").distinct().count()
-    assert units == pytest.approx(steps["refinement"]["wanted"], rel=0.3)
+    units, wanted = (
+        made.select("entity_id" if grain == "entity" else "row_id").distinct().count(),
+        steps["refinement"]["wanted"],
+    )
+    assert 0.4 * wanted < units < 1.3 * wanted  # near copies go after it
     users = step.read_own("users")
     assert users.join(made, "user_id", "left_anti").count() == 0
     genres = {row["i"]: row["genre"] for row in train.select("source.i", "source.genre").distinct().collect()}
@@ -122,7 +134,7 @@ def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, samp
 
 
 def test_a_generator_that_gives_train_back_leaves_next_to_nothing(tmp_path, stages_in, sample_again):
-    result, _ = aligned(tmp_path, stages_in, sampled(sample_again))
+    result, _ = aligned(tmp_path, stages_in, sampled(sample_again), ODD["no numbers"])
     privacy = result.metrics["steps"]["privacy"]
     assert privacy["copies"]["before"] > 0.5
     assert privacy["copies"]["after"] <= privacy["copies"]["reference"] + 1e-6
@@ -140,7 +152,7 @@ def test_nothing_is_done_that_is_switched_off(tmp_path, stages_in, sample_again)
 @pytest.mark.parametrize("case", ODD)
 def test_odd_logs_are_aligned_with_every_step_on(tmp_path, stages_in, sample_again, case):
     more = {"sample": {"pool": 2.0}, "align": {"weigh": True}}
-    result, step = aligned(tmp_path, stages_in, sampled(sample_again, wanted=0.5), ODD[case], **more)
+    result, step = aligned(tmp_path, stages_in, sampled(sample_again, moved, wanted=0.5), ODD[case], **more)
     assert "refinement" in result.metrics["steps"]
     assert 0 < result.rows["synthetic"] < 0.6 * result.rows["in"]
     if case == "a threshold":

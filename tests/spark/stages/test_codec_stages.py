@@ -51,6 +51,7 @@ def recipe_in(folder, grain):
         },
         "encode": {"direct_ids": 30, "min_users": 2},
         "split": {"holdout_share": 0.2, "reference_share": 0.0},
+        "align": {"calibrate_labels": False, "privacy_filter": False},  # what comes back here is nothing but copies
     }
     recipe = check_recipe(raw, VARIANTS)
     return recipe.model_copy(update={"encode": recipe.encode.model_copy(update={"grain": grain})})
