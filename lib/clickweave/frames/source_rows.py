@@ -118,6 +118,8 @@ def _as_type(value: Column, kind: DataType) -> Column:
         return value.cast("boolean")
     if kind.typeName() in _WHOLE:
         return F.coalesce(value.try_cast(kind), F.round(value.try_cast("double")).try_cast(kind))
-    if isinstance(kind, ArrayType) and kind.elementType.typeName() in _WHOLE:
-        return F.transform(value.try_cast("array<double>"), _rounded).try_cast(kind)
+    if isinstance(kind, ArrayType):
+        kind = ArrayType(kind.elementType)  # to one that promises no nulls nothing that may have some can be cast
+        if kind.elementType.typeName() in _WHOLE:
+            value = F.transform(value.try_cast("array<double>"), _rounded)
     return value.try_cast(kind)

@@ -68,7 +68,7 @@ def test_a_mix_of_generated_rows_alone_is_no_uplift_of_real_ones(make_inputs, fr
     config = EvaluateConfig(sample_rows=400, utility_seeds=1)
     report = build_report(make_inputs(fresh, mixed=to_table(fresh), config=config))
     row = _rows(report)["uplift of the mixed set"]
-    assert (row["grade"], row["note"]) == ("na", "the mixed set holds no real rows")
+    assert (row["grade"], row["note"]) == ("na", "not applicable: the mixed set holds no real rows")
 
 
 def test_log_without_negatives_has_no_click_model(make_inputs, toy):
