@@ -54,7 +54,8 @@ def test_each_shape_of_log_reaches_a_published_version(runs, name):
     if GENERATORS[name] == "journey":  # asked for histories; some events lie beyond the log's end
         assert asked["wanted"] < asked["sampled"] and 0.9 * asked["sampled"] < made["synthetic"] <= asked["sampled"]
     else:
-        assert made["synthetic"] == asked["wanted"] == rows["train"]
+        assert asked["wanted"] == rows["train"]
+        assert 0.9 * rows["train"] < made["synthetic"] <= rows["train"]  # some are copies
     assert set(found.table("align", "synthetic")["op"].to_pylist()) == {GENERATORS[name]}
 
 

@@ -88,7 +88,7 @@ def _known(run: StageRun, codec: CodecSpec) -> Known:
     near = None
     if any(isinstance(target, ColdItems | Items) for target in run.recipe.sample.targets):
         near = run.write("neighbours", similar_items(train, items, run.recipe.log))
-    return Known(train, items, near, run.read("encode", "shards"), codec)
+    return Known(train, items, near, run.read("encode", "shards"), codec, run.recipe.log)
 
 
 def _as_asked(raw: DataFrame) -> DataFrame:

@@ -11,7 +11,7 @@ from clickweave.contracts.tables import DAY_US
 from clickweave.models.clock import BinNumbers
 from clickweave.models.histories import Histories, rows_of
 from clickweave.models.journey import continuation, reading
-from clickweave.models.journey.continuation import _chunks, _held
+from clickweave.models.journey.continuation import _held, chunks_of
 from clickweave.models.journey.params import Params
 from clickweave.models.journey.reading import read_histories, rows_at_end
 from clickweave.models.journey.state import Memory
@@ -152,7 +152,7 @@ def test_the_law_of_lengths_says_how_much_comes(net):
 def test_long_histories_go_on_apart_from_short_ones(monkeypatch):
     monkeypatch.setattr(continuation, "CELLS", 60)
     lengths = torch.tensor(LENGTHS)
-    chunks = _chunks(lengths)
+    chunks = chunks_of(lengths)
     assert sorted(torch.cat(chunks).tolist()) == list(range(len(LENGTHS)))
     assert all(len(chunk) == 1 or len(chunk) * lengths[chunk].max() <= 60 for chunk in chunks)
     assert len(chunks) == 4
@@ -214,3 +214,17 @@ def test_a_column_without_bins_takes_null():
     given = random_histories([1, 2]).entities
     without = Batch(given.codes_BC, given.positions_BP[:, 1:])
     assert column(BinNumbers(empty, SPAN).put(without, torch.tensor([0, 5])), empty, SPAN).tolist() == [NULL_CODE] * 2
+
+
+def test_one_event_more_has_the_codes_that_are_given_and_ends_its_history(net, given, monkeypatch):
+    item = [each.name for each in EVENTS].index("item_id")
+    codes = {item: torch.arange(len(LENGTHS)) % 3 + 2}
+    monkeypatch.setattr(continuation, "CELLS", 100)  # in several chunks
+    made = net.next_events(given, codes, rng())
+    assert made.owner_R.tolist() == list(range(len(LENGTHS)))
+    assert made.events.codes_BC[:, item].tolist() == codes[item].tolist()
+    last_us_N = given.time_us_R[counted(given).cumsum(0) - 1]
+    assert (made.time_us_R >= last_us_N).all()
+    assert made.time_us_R.max() <= LAST_US
+    again = net.next_events(given, codes, rng())
+    assert torch.equal(made.events.codes_BC, again.events.codes_BC)

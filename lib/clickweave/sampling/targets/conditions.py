@@ -1,5 +1,6 @@
 """Conditions on columns as codes that events are drawn to, and as checks of what came out."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,9 +9,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from clickweave.codec.spec import EVENT, EVENT_CLOCK, FIRST_BIN, FIRST_VALUE, VALUES, CodecSpec, ColumnSpec
+from clickweave.config.log import SchemaConfig
 from clickweave.config.targets import HOUR
 from clickweave.contracts.tables import HOUR_US, feature_column
 from clickweave.errors import ContractError
+from clickweave.frames.source_rows import threshold_feature
 
 _COLUMNS = {"item": "item_id", "label": "label", "query": "query", "position": "position"}
 
@@ -39,8 +42,8 @@ class Conditions:
     checks: tuple[Check, ...]
 
 
-def conditions(wanted: dict[str, Any], spec: CodecSpec) -> Conditions:
-    """The recipe's conditions in terms of the codec.
+def conditions(wanted: dict[str, Any], spec: CodecSpec, log: SchemaConfig) -> Conditions:
+    """The recipe's conditions in terms of the codec; a label that a threshold makes is a range of its column.
 
     Raises:
         ContractError: no real event can meet one: the value was never seen, or nothing lies in the range.
@@ -57,6 +60,8 @@ def conditions(wanted: dict[str, Any], spec: CodecSpec) -> Conditions:
                 codes[EVENT_CLOCK] = _bins(events[EVENT_CLOCK], low * HOUR_US, (high + 1) * HOUR_US - 1, name)
             continue
         column = events.get(_COLUMNS.get(name, feature_column(name)))
+        if name == "label" and column is None and log.thresholds:
+            column, values = _threshold(events, values, log)
         if column is None:
             raise ContractError(f"sample.targets: {name!r} is no column that the generator draws; leave it out")
         if column.kind == VALUES:
@@ -66,6 +71,21 @@ def conditions(wanted: dict[str, Any], spec: CodecSpec) -> Conditions:
             codes[column.name] = _bins(column, low, high, name)
             checks.append(Check(column.name, low, high))
     return Conditions(codes, tuple(checks))
+
+
+def _threshold(
+    events: dict[str, ColumnSpec], wanted: list[Any], log: SchemaConfig
+) -> tuple[ColumnSpec | None, list[Any]]:
+    """The column that a label of one level is made from, and its range: reached, or for 0 the weakest one not."""
+    if len(wanted) != 1 or wanted[0] not in (0, *log.thresholds):
+        raise ContractError(f"sample.targets: label must be 0 or one of {', '.join(map(str, log.thresholds))} here")
+    threshold = log.thresholds[max(1, int(wanted[0]))]
+    column = events.get(threshold_feature(log, threshold))
+    if column is not None and column.kind == VALUES:
+        raise ContractError(f"sample.targets: label: {threshold.column!r} is no number here; name its values instead")
+    if wanted[0] == 0:
+        return column, [-math.inf, math.nextafter(threshold.at_least, -math.inf)]
+    return column, [threshold.at_least, math.inf]
 
 
 def _values(column: ColumnSpec, wanted: list[Any], name: str) -> tuple[int, ...]:

@@ -13,6 +13,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import FIRST_VALUE, VALUES, CodecSpec, ColumnSpec
+from clickweave.config.log import SchemaConfig
 from clickweave.config.targets import Balance, ColdItems, Items, RareQueries, Where
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ContractError
@@ -40,6 +41,7 @@ class Known:
     neighbours: DataFrame | None
     shards: DataFrame
     spec: CodecSpec
+    log: SchemaConfig
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def planned(target: ColdItems | Items | RareQueries | Balance | Where, known: Kn
         case Balance():
             return _of_balance(target, known)
         case Where():
-            return _where(target, conditions(target.columns, known.spec), known)
+            return _where(target, conditions(target.columns, known.spec, known.log), known)
 
 
 def _of_cold_items(target: ColdItems, known: Known) -> Plan:
@@ -102,6 +104,8 @@ def _of_items(target: Items, known: Known) -> Plan:
 
 
 def _of_balance(target: Balance, known: Known) -> Plan:
+    if target.column == "label" and known.log.thresholds:
+        return _of_threshold(target, known)
     name = "label" if target.column == "label" else feature_column(target.column)
     column = _column(known.spec, name)
     if column.kind != VALUES:
@@ -110,6 +114,18 @@ def _of_balance(target: Balance, known: Known) -> Plan:
     most = round(target.up_to * max(column.counts, default=0))
     rarer = coded.where((F.col("events") > 0) & (F.col("events") < most))
     return Plan(_plan(rarer, F.lit(most) - F.col("events"), _one(F.col("code"))), (name,))
+
+
+def _of_threshold(target: Balance, known: Known) -> Plan:
+    """The rarer side of a label that one threshold makes."""
+    if known.log.num_levels != 1:
+        raise ContractError("sample.targets: balance: labels of several thresholds; ask for each by where")
+    rows = known.train.groupBy("label").count().collect()
+    counts = {0: 0, 1: 0} | {row["label"]: row["count"] for row in rows}
+    rarer = min(counts, key=lambda level: counts[level])
+    missing = round(target.up_to * max(counts.values())) - counts[rarer]
+    asked = Where(name="where", columns={"label": rarer}, events=max(1, missing))
+    return _where(asked, conditions(asked.columns, known.spec, known.log), known)
 
 
 def _where(target: Where, meant: Conditions, known: Known) -> Plan:
