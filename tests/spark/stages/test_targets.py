@@ -2,13 +2,18 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 import toys
 
+from clickweave.codec.spec import CodecSpec, ColumnSpec
 from clickweave.config.load import check_recipe
+from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError, ContractError
 from clickweave.jobkit.cli import VARIANTS
+from clickweave.sampling.targets.conditions import conditions
 from clickweave.stages import align, encode, ingest, sample, train
+from clickweave.store import files
 
 START = 1_700_438_400  # 2023-11-20 00:00 UTC
 COLD = [f"cold{kind}" for kind in range(3)] + [f"new{kind}" for kind in range(3)]
@@ -186,9 +191,20 @@ def test_a_target_that_the_log_does_not_allow_is_refused_when_the_recipe_is_read
         recipe_of(tmp_path, generator, [target])
 
 
-def _codec(done):
-    from clickweave.codec.spec import CodecSpec
-    from clickweave.store import files
+def test_a_label_that_a_threshold_makes_is_a_range_of_its_column():
+    log = SchemaConfig.model_validate({"item": "i", "labels": {"like": {"column": "rating", "at_least": 4}}})
+    bins = tuple(float(value) for value in range(1, 6))
+    rating = ColumnSpec("feature_rating", "bins", "double", lows=bins, highs=bins, counts=(1, 1, 1, 1, 1))
+    spec = CodecSpec((rating,), 5, "key")
+    rows = pa.record_batch({"feature_rating": [3.0, 4.0, 5.0, None]})
+    for label, codes, holds in ((1, (4, 5), [False, True, True, False]), (0, (1, 2, 3), [True, False, False, False])):
+        found = conditions({"label": label}, spec, log)
+        assert found.codes == {"feature_rating": codes}
+        assert found.checks[0].holds(rows).tolist() == holds
+    with pytest.raises(ContractError, match="label must be 0 or one of 1"):
+        conditions({"label": 2}, spec, log)
 
+
+def _codec(done):
     step = done[3]["sample"][1]
     return CodecSpec.from_json(files.read_bytes(step.workspace.output("encode", "codec")).decode())
