@@ -35,6 +35,10 @@ class Goal:
         """How far marginals lie beyond their ceilings, on average."""
         return float(np.maximum(self.distances(counts) - self.ceilings, 0).mean())
 
+    def is_too_near(self, counts: np.ndarray) -> bool:
+        """Whether marginals are together nearer to reference than those of train are."""
+        return bool(self.distances(counts).mean() < self.ceilings.mean() - 1e-9)
+
     def step(self, counts: np.ndarray) -> np.ndarray:
         """The change of ln w that each cell asks for; 0 where it is near enough."""
         shares = self.pooled(counts)

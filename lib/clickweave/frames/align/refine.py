@@ -201,7 +201,7 @@ def _rounds(units: DataFrame, layout: Layout, goal: Goal, counts: np.ndarray, sh
         tried = [multipliers + np.rint(_DIGITS * each * step).astype(np.int64) for each in lengths]
         scales = [keep_scale(histogram, share * num_units) for histogram in _histogram(units, tried)]
         found = _weighted_counts(units, tried, scales, layout)
-        excesses = [goal.excess(each) for each in found]
+        excesses = [np.inf if goal.is_too_near(each) else goal.excess(each) for each in found]
         best = int(np.argmin(np.round(excesses, 9)))
         if excesses[best] > excess * (1 - LEAST_GAIN):
             return multipliers, done
