@@ -26,8 +26,7 @@ CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 MOST_POSITIONS = 200  # that are told apart, the most frequent ones; rows at others get no copy
 MOST_CELLS = 2_000_000  # (item, position) counts that the driver holds; of more a share of the items is drawn
-ITERATIONS = 50  # at most; fewer where no theta changes by LEAST_CHANGE any more
-LEAST_CHANGE = 1e-4
+ITERATIONS = 50
 PRIOR_SHOWS = 10.0  # of an item with the log's mean relevance, beside its own
 MOST_RELEVANT = 0.99
 
@@ -124,10 +123,8 @@ def examined(
         mean = float((gamma_I * shows_I).sum() / shows_I.sum())
         seen_P = np.bincount(place_N, clicks_N + missed_N * theta_N * (1 - gamma_N), num_places)
         liked_I = np.bincount(item_N, clicks_N + missed_N * gamma_N * (1 - theta_N))
-        before_P, theta_P = theta_P, np.clip(seen_P / shows_P, 1e-6, 1.0)
+        theta_P = np.clip(seen_P / shows_P, 1e-6, 1.0)
         gamma_I = (liked_I + PRIOR_SHOWS * mean) / (shows_I + PRIOR_SHOWS)
-        if np.abs(theta_P - before_P).max() < LEAST_CHANGE:
-            break
     best = float(theta_P.max())
     return theta_P / best, float((gamma_I * shows_I).sum() / shows_I.sum()) * best
 

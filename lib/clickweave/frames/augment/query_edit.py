@@ -93,8 +93,8 @@ def apply(sources: Sources, fitted: Clicked | None, params: Params, log: SchemaC
     sign. Words are what blanks part; one edit of words is made, however many are allowed. Another query is one for
     which the item is at least as relevant, by its share of the query's clicks, as for all but a tenth of real clicks.
     Queries that come out empty or as they were are no copies; item and label stay. Narrow, but for coclick three
-    shuffles of clicked pairs and one join of rows by item, by broadcast up to MOST_BROADCAST pairs, and for category
-    one join by item.
+    shuffles of clicked pairs and one join of rows by item, by broadcast up to MOST_BROADCAST pairs (four exchanges),
+    and for category one join by item.
     """
     from pyspark.sql import functions as F
 

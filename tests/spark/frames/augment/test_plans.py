@@ -13,7 +13,7 @@ MOST_EXCHANGES = {
     **dict.fromkeys(("time_warp", "day_shift", "prefix_windows"), 1),
     "mixup": 2,
     "position_resample": 2,
-    "query_edit": 3,
+    "query_edit": 4,
     "insert": 8,
     "negatives": 8,
     "cold_entity_rows": 11,
