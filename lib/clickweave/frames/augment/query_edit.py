@@ -77,11 +77,10 @@ def fit(sources: Sources, params: Params, log: SchemaConfig) -> Clicked | None:
         return None
     shares = _pairs(sources.train).groupBy(F.round("share", 3).alias("share"))
     rows = shares.agg(F.sum("clicks").alias("clicks"), F.count(F.lit(1)).alias("pairs")).orderBy("share").collect()
-    below, least = 0.0, 0.0
+    wanted, below, least = LEAST_RELEVANT * sum(row["clicks"] for row in rows), 0, 0.0
     for row in rows:
-        if below >= LEAST_RELEVANT * sum(each["clicks"] for each in rows):
-            break
-        below, least = below + row["clicks"], row["share"]
+        if below < wanted:
+            below, least = below + row["clicks"], row["share"]
     return Clicked(least, sum(row["pairs"] for row in rows))
 
 
