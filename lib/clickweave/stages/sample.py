@@ -1,5 +1,6 @@
 """sample: bundle -> raw synthetic rows, generated inside Spark tasks."""
 
+from dataclasses import replace
 from functools import reduce
 from typing import Any
 
@@ -72,7 +73,7 @@ def _targeted(
             plan = planned(target, known)
             rows = run.write(f"plan_{number}", plan.rows)
             asked.append(rows.agg(F.sum("asked")).collect()[0][0] or 0)
-            request = Request(plan, codec, config, asked[-1], block, f"target {number}")
+            request = Request(replace(plan, rows=rows), codec, config, asked[-1], block, f"target {number}")
             if codec.grain == ENTITY:
                 part = targeted_events(request, _real_histories(run), bundle)
             else:

@@ -26,7 +26,7 @@ from clickweave.models.protocol import Generator
 from clickweave.sampling.blocks import Decode, block_seed, num_blocks_of, opened
 from clickweave.sampling.continuation import whole_blocks
 from clickweave.sampling.targets.conditions import Check
-from clickweave.sampling.targets.draws import AS_ITEM, ROW_PLACE, Draws, HistoryDraws, RowDraws
+from clickweave.sampling.targets.draws import AS_ITEM, ROW_PLACE, Draws, of_histories, of_rows
 from clickweave.sampling.targets.plan import Plan
 
 TRIES = 20
@@ -169,16 +169,15 @@ class _Draw:
         number = block.column("block")[0].as_py()
         seed = block_seed(self._config.seed, number)
         rng, numbers = torch.Generator().manual_seed(seed), np.random.default_rng(seed)
-        draws: Draws = (
-            HistoryDraws(cast("Journey", generator), decode, codec, block)
-            if codec.grain == ENTITY
-            else RowDraws(cast("Generator", generator), decode, block)
-        )
+        if codec.grain == ENTITY:
+            draws = of_histories(cast("Journey", generator), codec, block, rng, self._config)
+        else:
+            draws = of_rows(cast("Generator", generator), block, rng, self._config)
         codes = {index: torch.tensor(draws.codes_NG[:, n]) for n, index in enumerate(self._given)}
         open_N, parts, owners, tried = torch.arange(len(draws.codes_NG)), [], [], []
         for number_of_try in range(1, TRIES + 1):
             given = {index: codes_N[open_N] for index, codes_N in codes.items()}
-            rows = draws.rows(open_N, given, rng, numbers, self._config)
+            rows = decode(draws.draw(open_N, given), numbers)
             ok = np.ones(rows.num_rows, bool)
             for check in self._checks:
                 ok &= check.holds(rows)

@@ -200,6 +200,27 @@ def test_another_query_led_to_the_same_item(real_of):
     }
 
 
+def test_a_query_for_which_an_item_counts_little_does_not_stand_in(real_of):
+    """`everything` leads to each of 40 items once, `shoe 7` and `red 7` to item 7 alone, ten times each."""
+    rows = [("u", f"i{n}", query, 1) for n in range(40) for query in (f"shoe {n}", f"red {n}") for _ in range(10)]
+    rows += [("u", f"i{n}", "everything", 1) for n in range(40)]
+    train = real_of(rows, "u string, i string, q string, c int", QUERIES)
+    made = {
+        row[0] for row in rows_by("query_edit", train, QUERIES, share=1, kinds=["coclick"]).select("query").collect()
+    }
+    assert "shoe 7" in made
+    assert "everything" not in made
+
+
+def test_a_category_stands_in_for_a_query(real_of):
+    features = {"item_features": {"kind": "categorical"}}
+    log = SchemaConfig.model_validate(QUERIES.model_dump(exclude_defaults=True) | features)
+    rows = [(f"u{n}", f"i{n % 2}", f"red shoes {n}", 1, ("boots", "bags")[n % 2]) for n in range(6)]
+    train = real_of(rows, "u string, i string, q string, c int, kind string", log)
+    made = rows_by("query_edit", train, log, share=1, kinds=["category"]).collect()
+    assert sorted((row["item_id"], row["query"]) for row in made) == [("i0", "boots")] * 3 + [("i1", "bags")] * 3
+
+
 def test_days_of_users_come_again_whole_and_about_as_often_as_asked(mall, mall_table):
     made = rows_by("bootstrap", mall, MALL, share=1.5).toPandas()
     real = mall_table.assign(day=mall_table["event_time"].dt.floor("D"))
