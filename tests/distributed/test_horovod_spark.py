@@ -47,7 +47,7 @@ def test_failing_rank_is_named_and_the_session_stays_usable(session, make):
 
 def test_more_ranks_than_slots_are_refused_at_once(session, make):
     job, config = make("horovod_spark", 3)
-    with pytest.raises(TrainingError, match=r"3 ranks need 3 slots, local\[2\] has 2; lower train.ranks"):
+    with pytest.raises(TrainingError, match=r"3 ranks need 3 slots, local\[2(,4)?\] has 2; lower train.ranks"):
         launch(job, config, 3, print, session)
 
 
