@@ -39,6 +39,20 @@ def with_source(
     return rows.withColumn("source", F.struct(*fields))
 
 
+def with_lean_source(rows: DataFrame, log: SchemaConfig, source_type: StructType) -> DataFrame:
+    """Rows whose `source` is null wherever `with_source` tells the value anew, so that operators neither read nor
+    shuffle it; its type stays. Narrow.
+    """
+    told = source_values(log, source_type)
+    fields = [
+        (F.lit(None).cast(field.dataType) if field.name in told else F.col("source").getField(field.name)).alias(
+            field.name
+        )
+        for field in source_type.fields
+    ]
+    return rows.withColumn("source", F.struct(*fields))
+
+
 def source_values(log: SchemaConfig, source_type: StructType) -> dict[str, Column]:
     """Raw column -> expression over canonical columns, for every column of the log that has a role in the event."""
     keys = {"user_id": log.user, "session_id": log.session, "item_id": log.item, "slate_id": log.slate}

@@ -37,8 +37,9 @@ def rewritten(
         raw_type: the raw log's columns, order and types.
     """
     from clickweave.frames import catalogue
-    from clickweave.frames.source_rows import with_source
+    from clickweave.frames.source_rows import with_lean_source, with_source
 
+    sources = replace(sources, train=with_lean_source(sources.train, log, raw_type))
     made, found, changes_item = sources.train, [], False
     for params in chain:
         chosen = operator(chain_name([params]))

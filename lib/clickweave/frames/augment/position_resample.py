@@ -2,11 +2,12 @@
 
 The position-based model (Craswell et al. 2008, equation for examination): click = looked at the position (theta) and
 item relevant (gamma). theta comes from propensities where the log has them, else from expectation-maximisation over
-(item, position) counts (Wang et al. 2018, section 4).
+(item, position) counts (Wang et al. 2018, section 4), in steps that SQUAREM lengthens (Varadhan and Roland 2008).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -26,7 +27,7 @@ CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 MOST_POSITIONS = 200  # that are told apart, the most frequent ones; rows at others get no copy
 MOST_CELLS = 2_000_000  # (item, position) counts that the driver holds; of more a share of the items is drawn
-ITERATIONS = 50
+CYCLES = 15  # of three steps: of 1.3 M cells theta then lies within 0.3 % of its limit, after 50 plain steps within 11 %
 PRIOR_SHOWS = 10.0  # of an item with the log's mean relevance, beside its own
 MOST_RELEVANT = 0.99
 
@@ -111,22 +112,41 @@ def examined(
     import numpy as np
 
     _, item_N = np.unique(item_N, return_inverse=True)
-    rate = clicks_N.sum() / shows_N.sum()
-    shows_P = np.maximum(np.bincount(place_N, shows_N, num_places), 1e-9)
-    theta_P = np.maximum(np.bincount(place_N, clicks_N, num_places), 1e-9) / shows_P
-    theta_P = theta_P / theta_P.max()
-    gamma_I = np.full(int(item_N.max()) + 1, rate / float((theta_P * shows_P).sum() / shows_P.sum()))
-    shows_I = np.bincount(item_N, shows_N)
-    for _ in range(ITERATIONS):
-        theta_N, gamma_N = theta_P[place_N], np.minimum(gamma_I[item_N], MOST_RELEVANT)
-        missed_N = (shows_N - clicks_N) / np.maximum(1 - theta_N * gamma_N, 1e-9)  # shows without a click
-        mean = float((gamma_I * shows_I).sum() / shows_I.sum())
-        seen_P = np.bincount(place_N, clicks_N + missed_N * theta_N * (1 - gamma_N), num_places)
-        liked_I = np.bincount(item_N, clicks_N + missed_N * gamma_N * (1 - theta_N))
-        theta_P = np.clip(seen_P / shows_P, 1e-6, 1.0)
+    missed_N = shows_N - clicks_N
+    shows_P, clicks_P = (np.maximum(np.bincount(place_N, of, num_places), 1e-9) for of in (shows_N, clicks_N))
+    shows_I, clicks_I = (np.bincount(item_N, of) for of in (shows_N, clicks_N))
+
+    def stepped(x: np.ndarray) -> np.ndarray:
+        """Theta of each place, then gamma of each item, after one more step."""
+        theta_N, gamma_N = x[:num_places][place_N], np.minimum(x[num_places:], MOST_RELEVANT)[item_N]
+        both_N = theta_N * gamma_N
+        unclicked_N = missed_N / np.maximum(1 - both_N, 1e-9)
+        seen_P = clicks_P + np.bincount(place_N, unclicked_N * (theta_N - both_N), num_places)
+        liked_I = clicks_I + np.bincount(item_N, unclicked_N * (gamma_N - both_N))
+        mean = float((x[num_places:] * shows_I).sum() / shows_I.sum())
         gamma_I = (liked_I + PRIOR_SHOWS * mean) / (shows_I + PRIOR_SHOWS)
+        return np.concatenate([np.clip(seen_P / shows_P, 1e-6, 1.0), gamma_I])
+
+    theta_P = clicks_P / shows_P
+    theta_P = theta_P / theta_P.max()
+    gamma = clicks_N.sum() / float((theta_P * shows_P).sum())
+    x = np.concatenate([theta_P, np.full(len(shows_I), gamma)])
+    for _ in range(CYCLES):
+        x = _leap(x, stepped)
+    theta_P, gamma_I = x[:num_places], x[num_places:]
     best = float(theta_P.max())
     return theta_P / best, float((gamma_I * shows_I).sum() / shows_I.sum()) * best
+
+
+def _leap(x: np.ndarray, stepped: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """Three steps, the third from where the first two point to (Varadhan and Roland 2008, scheme S3)."""
+    import numpy as np
+
+    once = stepped(x)
+    moved, turned = once - x, stepped(once) - 2 * once + x
+    bend = float(np.linalg.norm(turned))
+    length = max(1.0, float(np.linalg.norm(moved)) / bend) if bend > 0 else 1.0
+    return stepped(np.clip(x + 2 * length * moved + length**2 * turned, 1e-6, 1.0))
 
 
 def apply(sources: Sources, fitted: Examination, params: Params, log: SchemaConfig, seed: int) -> DataFrame:

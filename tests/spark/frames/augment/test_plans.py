@@ -1,11 +1,15 @@
 """What an operator's plan costs: exchanges between tasks, where nothing is broadcast."""
 
+import re
+
 import pytest
 from augmented import sources_of
 from mall import MALL
 
+from clickweave.frames.augment.chain import rewritten
 from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.registry import OPERATORS, operator
+from clickweave.store.tables import source_type
 
 MOST_EXCHANGES = {
     **dict.fromkeys(("scale", "rotate", "feature_dropout", "bootstrap", "fractal_scale"), 0),
@@ -47,3 +51,20 @@ def test_no_more_exchanges_than_the_docstring_says(on_disk, no_broadcast, name):
     assert "FileScan" in plan
     assert "Python" not in plan  # no row leaves the JVM
     assert plan.count("Exchange ") <= MOST_EXCHANGES[name]
+
+
+@pytest.fixture
+def whole_schemas(spark):
+    spark.conf.set("spark.sql.maxMetadataStringLength", 10_000)
+    yield
+    spark.conf.unset("spark.sql.maxMetadataStringLength")
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_what_the_canonical_columns_tell_is_not_read_from_source_too(on_disk, whole_schemas, name):
+    chosen = operator(name)
+    made, _ = rewritten(on_disk, [chosen.Params(name=name)], MALL, source_type(on_disk.train), 0)
+    plan = made.select("source")._jdf.queryExecution().executedPlan().toString()
+    read = re.findall(r"source:struct<([^>]*)>", plan)
+    assert read
+    assert {field for each in read for field in each.split(",")} <= {"category:string", "note:string"}
