@@ -14,7 +14,7 @@ FIRST_S, DAY_S = 1_793_491_200, 86_400  # 2026-11-01 00:00 UTC
 DAYS = [f"2026-11-0{number}" for number in range(1, 7)]
 
 
-def clicks(seed, num, days=len(DAYS)):
+def clicks(seed, num, days):
     rng = np.random.default_rng(seed)
     user, item = rng.integers(1, 61, num), rng.integers(1, 21, num)
     second = FIRST_S + (np.arange(num) % days) * DAY_S + rng.integers(0, DAY_S, num)
@@ -25,7 +25,7 @@ def clicks(seed, num, days=len(DAYS)):
 def log(tmp_path_factory):
     folder = tmp_path_factory.mktemp("days")
     (folder / "events").mkdir()
-    toys.save(folder, "events/a", clicks(0, 1500))
+    toys.save(folder, "events/a", clicks(0, 1500, 6))
     schema = {"event_time": {"column": "t", "unit": "s"}, "user": "user_id", "item": "item_id"}
     recipe = {"dataset": "days", "source": {"events": str(folder / "events")}}
     recipe |= {"schema": schema | {"labels": {"click": "click"}}, "train": {"generator": "vae"}}
