@@ -35,7 +35,7 @@ def publish_by_day(run: StageRun, days: RunDays, report: dict[str, Any]) -> Stag
     split = None if newest is None or newest.days is not None else (newest, _split(run, newest, folder, days))
 
     def prepare(below: Version | None, stay: Mapping[str, PublishedDay], number: int) -> str:
-        _check_columns(run, [day.folder for name, day in stay.items() if day.folder is not None and name not in mine])
+        _check_columns(run, mine, {name: day for name, day in stay.items() if name not in mine})
         return _write_beside(run, f"{folder}/v{number:06d}", below, {**stay, **mine}, report)
 
     version = publish_days(
@@ -126,21 +126,24 @@ def _split(run: StageRun, whole: Version, folder: str, days: RunDays) -> dict[st
     }
 
 
-def _check_columns(run: StageRun, carried: list[str]) -> None:
-    """Whether the events of this run have the columns of those that are carried over.
+def _check_columns(run: StageRun, mine: Mapping[str, PublishedDay], carried: Mapping[str, PublishedDay]) -> None:
+    """Whether the events of this run have the columns of those that are carried over. One day stands for all, since
+    each was checked when it came.
 
     Raises:
         PublishError: they have not.
     """
-    mine = file_schema(run.workspace.output("mix", "mixed"))
-    for folder in carried[:1]:  # one stands for all, since each was checked
-        theirs = file_schema(run.workspace.path(folder))
-        if mine != theirs:
-            differing = [f"{one}" for one in mine if one not in list(theirs)] or [f"no {one}" for one in theirs]
-            raise PublishError(
-                f"publish: columns of events differ from those of the other days in {folder}: {differing[0][:200]}; "
-                "publish into another workspace, or process those days again with this recipe"
-            )
+    folders = [[day.folder for day in days.values() if day.folder is not None] for days in (mine, carried)]
+    if not all(folders):
+        return
+    new, old = (file_schema(run.workspace.path(found[0])) for found in folders)
+    if new != old:
+        differing = [str(field) for field in new if field not in list(old)]
+        differing += [f"no {field}" for field in old if field.name not in new.names] or ["another order"]
+        raise PublishError(
+            f"publish: columns of events differ from those of the other days in {folders[1][0]}: {differing[0][:200]}; "
+            "publish into another workspace, or process those days again with this recipe"
+        )
 
 
 def _write_beside(
