@@ -177,7 +177,8 @@ def _run(
     if last == STAGES[-1]:
         version = current_version(place)
         if version is not None:
-            typer.echo(f"published: {version.dataset} version {version.number} in {place.path(version.path)}")
+            held = "" if version.days is None else f" of {len(version.days)} days"
+            typer.echo(f"published: {version.dataset} version {version.number}{held} in {place.path(version.path)}")
             typer.echo(f"report: {place.output('evaluate', 'report')}/report.html")
 
 

@@ -1,6 +1,6 @@
 """Which days a run processes: those that were asked for, and those that changed since they were published."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import SparkSession
@@ -16,6 +16,7 @@ from clickweave.store.tables import day_folders, raw_files, read_raw, source_for
 from clickweave.store.workspace import Workspace
 
 _CACHE = "source_days.json"
+MAX_NAMED = 5  # days in one line
 
 
 def plan_days(
@@ -34,31 +35,33 @@ def plan_days(
     ends = (asked[0].isoformat(), asked[-1].isoformat())
     days = {day.isoformat() for day in asked}
     version = current_version(workspace)
-    published = {} if version is None or version.days is None else version.days
-    changed = _changed(published, held, recipe.source.events.path)
+    others = {} if version is None or version.days is None else {d: r for d, r in version.days.items() if d not in days}
+    known = {day: record for day, record in others.items() if record.source_path == recipe.source.events.path}
+    changed = {day: record for day, record in known.items() if day in held and _differs(record, held[day])}
     earliest = (asked[0] - timedelta(days=recipe.ingest.reopen_days)).isoformat()
     reopened = {day for day in changed if earliest <= day < ends[0]}
-    for day in sorted(changed.keys() - days):
-        told = f"{day} is reopened" if day in reopened else f"{day} is not processed again, it lies too far back"
-        told = told if day <= ends[1] else f"{day} is not processed again, it lies after the days of this run"
-        say(f"{told}: {_difference(changed[day], held[day])}")
-    for day in sorted(day for day in published if day not in held and published[day].rows and day not in days):
-        say(f"{day} is no longer in the source; what is published of it stays")
+    for day in sorted(reopened):
+        say(f"{day} is reopened: {_difference(changed[day], held[day])}")
+    _name(say, changed.keys() - reopened, f"changed, but {{}} not in the {recipe.ingest.reopen_days} days before")
+    _name(say, {day for day in known if day not in held and known[day].rows}, "{} no longer in the source")
     reopened |= _reopened_before(workspace, ends) & held.keys()
     return RunDays(ends, {day: held.get(day, NO_ROWS) for day in sorted(days | reopened)}, tuple(sorted(reopened)))
 
 
-def _changed(
-    published: Mapping[str, PublishedDay], held: Mapping[str, SourceDay], path: str
-) -> dict[str, PublishedDay]:
-    """Published days of which the same source now holds something else. One that it holds no more is none of them: a
-    log may drop what is old.
-    """
-    return {
-        day: record
-        for day, record in published.items()
-        if record.source_path == path and record.source is not None and held.get(day, record.source) != record.source
-    }
+def _differs(record: PublishedDay, now: SourceDay) -> bool:
+    """Whether a published day's source holds something else now; stamps and counts tell nothing about each other."""
+    then = record.source
+    if then is None or then == now:
+        return False
+    return then == NO_ROWS or (then.rows is None) == (now.rows is None)
+
+
+def _name(say: Callable[[str], None], days: Collection[str], what: str) -> None:
+    """One line about days that stay as they are published, however many."""
+    if days:
+        first = ", ".join(sorted(days)[:MAX_NAMED])
+        more = f" and {len(days) - MAX_NAMED:,} more" if len(days) > MAX_NAMED else ""
+        say(f"{first}{more} {what.format('is' if len(days) == 1 else 'are')}: left as published")
 
 
 def _difference(record: PublishedDay, now: SourceDay) -> str:

@@ -5,7 +5,7 @@ import datetime as dt
 import pytest
 
 from clickweave.config.load import check_recipe
-from clickweave.contracts.days import PublishedDay, RunDays
+from clickweave.contracts.days import PublishedDay, RunDays, SourceDay
 from clickweave.contracts.manifest import Manifest
 from clickweave.jobkit import pipeline
 from clickweave.jobkit.cli import VARIANTS
@@ -83,10 +83,8 @@ def test_changed_days_are_reopened_as_far_back_as_allowed_and_the_others_named(p
     assert found.reopened == ("2026-11-05",)
     assert list(found.found) == ["2026-11-05", "2026-11-06", "2026-11-07"]
     assert published.said == [
-        "2026-11-01 is not processed again, it lies too far back: its files changed since it was published",
         "2026-11-05 is reopened: its files changed since it was published",
-        "2026-11-09 is not processed again, it lies after the days of this run: its files changed since it was "
-        "published",
+        "2026-11-01, 2026-11-09 changed, but are not in the 4 days before: left as published",
     ]
     assert published.plan("2026-11-06", reopen_days=5).reopened == ("2026-11-01", "2026-11-05")
     assert published.plan("2026-11-06", reopen_days=0).reopened == ()
@@ -110,12 +108,11 @@ def test_the_same_question_keeps_the_days_that_its_run_reopened(published):
 def test_a_day_that_left_the_source_stays_as_it_is_published(published):
     files.delete_dir(f"{published.root}/log/dt=2026-11-04")
     assert "2026-11-04" not in published.plan("2026-11-06").found
-    assert "2026-11-04 is no longer in the source; what is published of it stays" in published.said
+    assert "2026-11-04 is no longer in the source: left as published" in published.said
     assert published.plan("2026-11-04").found["2026-11-04"].rows == 0
 
 
 def test_days_of_another_log_or_of_a_whole_version_are_not_compared(published):
-    published.lay("x")
     (published.root / "log").rename(published.root / "moved")
     published.lay("2026-11-05", "2026-11-06")
     record = PublishedDay("p", 1, "k", False, "elsewhere", published.plan("2026-11-06").found["2026-11-06"])
@@ -123,6 +120,26 @@ def test_days_of_another_log_or_of_a_whole_version_are_not_compared(published):
     assert published.plan("2026-11-06").reopened == ()
     publish_version(published.place, dataset="d", run_key="w", path="w")
     assert (published.plan("2026-11-06").reopened, published.said) == ((), [])
+
+
+def test_a_day_without_rows_is_reopened_when_some_come_and_stamps_are_not_held_against_counts(published):
+    published.publish(published.plan("2026-11-10"))
+    counted = PublishedDay("p", 1, "k", False, f"{published.root}/log", SourceDay(1, "1:1"))
+    days = {"2026-11-05": counted, "2026-11-09": counted}
+    publish_days(published.place, dataset="d", run_key="k", days=days, prepare=lambda *_: "papers")
+    assert published.plan("2026-11-11").reopened == ()
+    published.lay("2026-11-10")
+    assert published.plan("2026-11-11").reopened == ("2026-11-10",)
+
+
+def test_many_days_are_named_in_one_line(world):
+    world.lay(*[f"2026-10-{number:02d}" for number in range(1, 31)])
+    world.publish(world.plan("2026-10-01", "2026-10-30"))
+    files.delete_dir(f"{world.root}/log")
+    world.lay("2026-11-01")
+    world.plan("2026-11-01")
+    named = "2026-10-01, 2026-10-02, 2026-10-03, 2026-10-04, 2026-10-05 and 25 more"
+    assert world.said == [f"{named} are no longer in the source: left as published"]
 
 
 def test_the_key_of_ingest_is_that_of_the_days(world, monkeypatch):
