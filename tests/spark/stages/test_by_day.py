@@ -43,16 +43,17 @@ def test_ingest_counts_rows_of_its_days_alone_and_cuts_sessions_there(spark, tmp
     items = [f"i{number % 9}" if number != 170 else None for number in range(len(times))]
     pq.write_table(pa.table({"u": users, "i": items, "t": times}), tmp_path / "log.parquet")
     place = Workspace(str(tmp_path / "w"))
-    run = StageRun("ingest", "k", recipe_of(tmp_path / "log.parquet"), place, "ingest/a", lambda: spark, print)
+    recipe = recipe_of(tmp_path / "log.parquet")
+    run, late = (StageRun("ingest", "k", recipe, place, f"ingest/{name}", lambda: spark, print) for name in "ab")
     run.days = run_days(DAYS[1])
     result = ingest.run(run)
     assert (result.rows["read"], result.rows["quarantined"], result.rows["real"]) == (143, 1, 142)
     assert result.metrics["days"]["asked"] == (DAYS[1], DAYS[1])
     found = run.read_own("real").selectExpr("min(event_time) as low", "max(event_time) as high").first()
     assert (found["low"].day, found["high"].day) == (2, 2)
-    run.days = run_days("2026-12-01")
+    late.days = run_days("2026-12-01")
     with pytest.raises(ContractError, match=r"log\.parquet has no rows for 2026-12-01"):
-        ingest.run(run)
+        ingest.run(late)
 
 
 class Made:
