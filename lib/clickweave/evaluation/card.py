@@ -1,6 +1,6 @@
 """The data card that lies beside a published version."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clickweave.config.load import Recipe
@@ -14,16 +14,14 @@ def data_card(
     report: dict[str, Any],
     *,
     shareable: bool = False,
-    days: Mapping[str, int] | None = None,
-    made: Sequence[str] = (),
+    about: str = "",
 ) -> str:
     """Markdown: source and terms, what is in it by origin, how it was judged, what it is for and not for.
 
     Args:
         counts: rows of the mixed table by origin.
         shareable: whether the mix holds generated rows alone, as strategy `replace` proves.
-        days: of a version by days, the rows of each day.
-        made: those of them that this run made; counts and report are about them.
+        about: a paragraph before the counts, such as `about_days`.
     """
     rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
     verdicts = "\n".join(
@@ -42,7 +40,7 @@ def data_card(
 - Terms: {recipe.terms or "not stated in the recipe; ask the owner of the log before sharing"}
 
 ## What is in it
-{_by_days(days, made)}| origin | rows |
+{about}| origin | rows |
 |---|---|
 {rows}
 
@@ -71,10 +69,13 @@ no history that goes on with a real one, no parent and no real user id. What a g
 people is measured by the rows P below."""
 
 
-def _by_days(days: Mapping[str, int] | None, made: Sequence[str]) -> str:
-    """Which days the card is about; nothing for a version that was published whole."""
-    if not days:
-        return ""
+def about_days(days: Mapping[str, int], made: Collection[str]) -> str:
+    """What the card of a version by days is about.
+
+    Args:
+        days: rows of each day of the version, at least one.
+        made: those of them that this run made.
+    """
     return (
         f"{sum(days.values()):,} rows of {len(days)} days from {min(days)} to {max(days)}, each published by the run "
         f"that last processed it. This run made {len(made)} of them, {min(made)} to {max(made)}; what follows is about "

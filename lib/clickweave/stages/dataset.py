@@ -5,7 +5,7 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
-from clickweave.evaluation.card import data_card
+from clickweave.evaluation.card import about_days, data_card
 from clickweave.stages.context import StageRun
 from clickweave.store import files
 
@@ -49,8 +49,8 @@ def write_papers(
     about = {"dataset": run.recipe.dataset, "run_key": run.key, "tables": tables, "stages": manifests}
     about |= {} if days is None else {"days": days}
     files.write_text(f"{place}/manifest.json", json.dumps(about, indent=2, sort_keys=True))
-    made = () if run.days is None else tuple(run.days.found)
-    card = data_card(run.recipe, run.manifest("mix").rows, report, shareable=shareable, days=days, made=made)
+    told = "" if days is None or run.days is None else about_days(days, run.days.found)
+    card = data_card(run.recipe, run.manifest("mix").rows, report, shareable=shareable, about=told)
     files.write_text(f"{place}/DATA_CARD.md", card)
     for name in ("report.json", "report.html"):
         files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))
