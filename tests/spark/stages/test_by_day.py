@@ -7,13 +7,16 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from clickweave.config.load import check_recipe
 from clickweave.contracts.days import RunDays, SourceDay
 from clickweave.contracts.manifest import Manifest, Output
+from clickweave.contracts.tables import event_columns
 from clickweave.errors import ContractError, PublishError
 from clickweave.jobkit.cli import VARIANTS
-from clickweave.stages import ingest, publish
+from clickweave.stages import align, ingest, publish
 from clickweave.stages.context import StageRun
 from clickweave.store import files
 from clickweave.store.export import export_table
@@ -29,10 +32,10 @@ def run_days(*days):
     return RunDays((days[0], days[-1]), {day: SourceDay(None, "x") for day in days})
 
 
-def recipe_of(path):
+def recipe_of(path, **events):
+    raw = {"dataset": "d", "source": {"events": {"path": str(path), **events}}, "split": {"holdout_share": 0.3}}
     schema = {"user": "u", "item": "i", "event_time": {"column": "t", "unit": "s"}}
-    split = {"holdout_share": 0.3}
-    return check_recipe({"dataset": "d", "source": {"events": str(path)}, "schema": schema, "split": split}, VARIANTS)
+    return check_recipe(raw | {"schema": schema}, VARIANTS)
 
 
 def test_ingest_counts_rows_of_its_days_alone_and_cuts_sessions_there(spark, tmp_path):
@@ -54,6 +57,19 @@ def test_ingest_counts_rows_of_its_days_alone_and_cuts_sessions_there(spark, tmp
     late.days = run_days("2026-12-01")
     with pytest.raises(ContractError, match=r"log\.parquet has no rows for 2026-12-01"):
         ingest.run(late)
+
+
+def test_generated_rows_carry_the_day_of_their_time(spark, tmp_path):
+    recipe = recipe_of(tmp_path / "log", partition="dt")
+    times = spark.createDataFrame([("2026-11-01 23:59:59",), ("2026-11-02 00:00:00",), (None,)], "time string")
+    events = times.select(F.col("time").cast("timestamp").alias("event_time"), F.lit(0).alias(align.PLACE))
+    blank = {name: F.lit(None).cast("string") for name in event_columns(()) if name not in ("event_time", "source")}
+    run = StageRun("align", "k", recipe, Workspace(str(tmp_path / "w")), "align/a", lambda: spark, print)
+    for kind in ("string", "date"):
+        kinds = StructType.fromDDL(f"u string, i string, t bigint, dt {kind}")
+        run.attempt = f"align/{kind}"
+        found = align._written(run, events.withColumns(blank), kinds).select("source.dt").collect()
+        assert {str(row["dt"]) for row in found} == {"2026-11-01", "2026-11-02", "None"}
 
 
 class Made:
