@@ -103,9 +103,13 @@ class Made:
         sides |= {"users": pa.table({"user_id": [f"u-{one}" for one in ids], "from": [key] * len(ids)})}
         new = sorted({user for user in users if not user.startswith("u-")})
         self.stage("ingest", key, **sides)
-        self.stage("align", key, users=pa.table({"user_id": pa.array(new, pa.string()), "from": [key] * len(new)}))
+        self.stage(
+            "align",
+            key,
+            users=pa.table({"user_id": pa.array(new, pa.string()), "from": pa.array([key] * len(new), pa.string())}),
+        )
         self.stage("augment", key)
-        self.stage("mix", key, Counter(origins), mixed=pa.table(mixed))
+        self.stage("mix", key, dict(Counter(origins)), mixed=pa.table(mixed))
         files.write_text(self.place.path(f"evaluate/{key}/report/report.html"), "")
         report = {"rows": [], "verdict": {"sentence": "Fine."}}
         files.write_text(self.place.path(f"evaluate/{key}/report/report.json"), json.dumps(report))
