@@ -102,12 +102,8 @@ class Made:
         sides = {"items": pa.table({"item_id": [str(one) for one in ids], "from": [key] * len(ids)})}
         sides |= {"users": pa.table({"user_id": [f"u-{one}" for one in ids], "from": [key] * len(ids)})}
         new = sorted({user for user in users if not user.startswith("u-")})
-        self.stage("ingest", key, **sides)
-        self.stage(
-            "align",
-            key,
-            users=pa.table({"user_id": pa.array(new, pa.string()), "from": pa.array([key] * len(new), pa.string())}),
-        )
+        runs = pa.array([key] * len(new), pa.string())
+        self.stage("align", key, users=pa.table({"user_id": pa.array(new, pa.string()), "from": runs}))
         self.stage("augment", key)
         self.stage("mix", key, dict(Counter(origins)), mixed=pa.table(mixed))
         files.write_text(self.place.path(f"evaluate/{key}/report/report.html"), "")
