@@ -103,6 +103,7 @@ class Made:
         sides |= {"users": pa.table({"user_id": [f"u-{one}" for one in ids], "from": [key] * len(ids)})}
         new = sorted({user for user in users if not user.startswith("u-")})
         runs = pa.array([key] * len(new), pa.string())
+        self.stage("ingest", key, **sides)
         self.stage("align", key, users=pa.table({"user_id": pa.array(new, pa.string()), "from": runs}))
         self.stage("augment", key)
         self.stage("mix", key, dict(Counter(origins)), mixed=pa.table(mixed))
