@@ -138,9 +138,8 @@ def _check_columns(run: StageRun, mine: Mapping[str, PublishedDay], carried: Map
         return
     new, old = (file_schema(run.workspace.path(found[0])) for found in folders)
     if new != old:
-        known = {field.name: field for field in old}
-        differing = [f"{field.name}: {field.type}" for field in new if known.get(field.name) != field]
-        differing += [f"no {name}" for name in known if name not in new.names] or ["another order"]
+        differing = [f"{field.name}: {field.type}" for field in new if field not in list(old)]
+        differing += [f"no {name}" for name in old.names if name not in new.names] or ["another order"]
         raise PublishError(
             f"publish: columns of events differ from those of the other days in {folders[1][0]}: {differing[0][:200]}; "
             "publish into another workspace, or process those days again with this recipe"
