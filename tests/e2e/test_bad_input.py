@@ -47,6 +47,8 @@ def test_a_bad_recipe_stops_before_spark(cli, toy, tmp_path, no_spark, name):
         (("--from", "brew"), ("'brew'", "ingest")),
         (("--from", "mix", "--to", "encode"), ("mix", "encode")),
         (("--profile", "moon"), ("moon", "local")),
+        (("--partitions", "2026-11"), ("--partitions", "'2026-11' is not a day")),
+        (("--partitions", "2026-11-02..2026-11-01"), ("--partitions", "write the earlier day first")),
     ],
 )
 def test_a_bad_argument_stops_before_spark(cli, toy, tmp_path, no_spark, args, said):

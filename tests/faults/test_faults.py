@@ -1,6 +1,7 @@
 """Killed processes, full disks and rivals: nothing published is lost, a rerun finishes."""
 
 import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -10,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 import toys
 
-from clickweave.store.publish import current_version, publish_version
+from clickweave.contracts.days import PublishedDay
+from clickweave.store.publish import current_version, publish_days, publish_version
 from clickweave.store.workspace import Workspace
 
 HERE = Path(__file__).parent
@@ -126,6 +128,36 @@ def test_of_publishers_at_the_same_time_each_gets_its_own_version(tmp_path):
     versions = toys.Run(tmp_path, tmp_path).versions()
     assert [version["number"] for version in versions] == [1, 2, 3, 4]
     assert {version["run_key"] for version in versions} == {f"key{number}" for number in range(4)}
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def _publish_days(place, number, barrier):
+    def prepare(below, days, version):
+        if barrier is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return f"published/data/{number}/v{version}"
+
+    if barrier is not None:
+        barrier.wait()
+    days = {f"2026-11-0{number + 1}": PublishedDay(f"{number}", 1, f"key{number}", False, None, None)}
+    publish_days(Workspace(place), dataset="toy", run_key=f"key{number}", days=days, prepare=prepare)
+
+
+def test_publishers_of_other_days_lose_none_and_a_killed_one_adds_none(tmp_path):
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(4)
+    rivals = [context.Process(target=_publish_days, args=(str(tmp_path), number, barrier)) for number in range(4)]
+    dying = context.Process(target=_publish_days, args=(str(tmp_path), 4, None))
+    for rival in (*rivals, dying):
+        rival.start()
+    for rival in (*rivals, dying):
+        rival.join(60)
+    assert [rival.exitcode for rival in (*rivals, dying)] == [0] * 4 + [-signal.SIGKILL]
+    versions = toys.Run(tmp_path, tmp_path).versions()
+    assert [len(version["days"]) for version in versions] == [1, 2, 3, 4]
+    assert {day: one["run_key"] for day, one in versions[-1]["days"].items()} == {
+        f"2026-11-0{number + 1}": f"key{number}" for number in range(4)
+    }
     assert not list(tmp_path.rglob("*.tmp"))
 
 

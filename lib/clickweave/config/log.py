@@ -21,13 +21,24 @@ class FileSource(Section):
     key: str | None = Field(None, description="key column of a side table; null: named as in schema")
 
 
+class EventSource(FileSource):
+    """The click log."""
+
+    partition: str | None = Field(
+        None,
+        description="column with the day of a row, a date or text such as 2026-11-01, often the name of folders; it "
+        "says which rows `--partitions` reads; null: the UTC date of event_time",
+    )
+
+
 Source = Annotated[FileSource, BeforeValidator(_path_or_spec)]
+Events = Annotated[EventSource, BeforeValidator(_path_or_spec)]
 
 
 class SourceConfig(Section):
     """The raw log and its optional side tables."""
 
-    events: Source = Field(description="the click log, one row per event")
+    events: Events = Field(description="the click log, one row per event")
     items: Source | None = Field(None, description="catalogue, one row per item; null: derived from real/train")
     users: Source | None = Field(None, description="one row per user; null: derived from real/train")
 

@@ -35,6 +35,13 @@ class IngestConfig(Section):
     max_quarantine_share: Share = Field(0.1, description="above this share of bad rows ingest stops (exit 3)")
     earliest: Date = Field("1970-01-01", description="event times before this UTC date are bad")
     latest: Date = Field("2100-01-01", description="event times from this UTC date on are bad")
+    reopen_days: int = Field(
+        7,
+        ge=0,
+        le=366,
+        description="with --partitions: published days that changed in the source are processed again, if they lie at "
+        "most so many days before the first one asked for",
+    )
 
 
 class SplitConfig(Section):

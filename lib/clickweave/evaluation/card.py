@@ -1,5 +1,6 @@
 """The data card that lies beside a published version."""
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from clickweave.config.load import Recipe
@@ -7,12 +8,20 @@ from clickweave.contracts.tables import ORIGINS
 from clickweave.evaluation.render import bound, figure
 
 
-def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any], *, shareable: bool = False) -> str:
+def data_card(
+    recipe: Recipe,
+    counts: dict[str, int],
+    report: dict[str, Any],
+    *,
+    shareable: bool = False,
+    about: str = "",
+) -> str:
     """Markdown: source and terms, what is in it by origin, how it was judged, what it is for and not for.
 
     Args:
         counts: rows of the mixed table by origin.
         shareable: whether the mix holds generated rows alone, as strategy `replace` proves.
+        about: a paragraph before the counts, such as `about_days`.
     """
     rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
     verdicts = "\n".join(
@@ -31,7 +40,7 @@ def data_card(recipe: Recipe, counts: dict[str, int], report: dict[str, Any], *,
 - Terms: {recipe.terms or "not stated in the recipe; ask the owner of the log before sharing"}
 
 ## What is in it
-| origin | rows |
+{about}| origin | rows |
 |---|---|
 {rows}
 
@@ -58,6 +67,20 @@ log may be shared."""
 _SHAREABLE = """This mix is shareable: it was checked to hold generated rows alone, no real, augmented or blended row,
 no history that goes on with a real one, no parent and no real user id. What a generated row may still tell of real
 people is measured by the rows P below."""
+
+
+def about_days(days: Mapping[str, int], made: Collection[str]) -> str:
+    """What the card of a version by days is about.
+
+    Args:
+        days: rows of each day of the version, at least one.
+        made: those of them that this run made.
+    """
+    return (
+        f"{sum(days.values()):,} rows of {len(days)} days from {min(days)} to {max(days)}, each published by the run "
+        f"that last processed it. This run made {len(made)} of them, {min(made)} to {max(made)}; what follows is about "
+        "the rows that it mixed.\n\n"
+    )
 
 
 def _sharing(recipe: Recipe, shareable: bool) -> str:

@@ -16,7 +16,7 @@ from clickweave.frames.vectors import vector_value
 
 _FAR_US = 1 << 57  # some 4,500 years; what lies beyond is set to it, so that no wrong unit overflows
 _WANTED = {"numeric": "a number", "time": "a time", "vector": "a vector of finite numbers as long as the others"}
-_MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
+MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
 def canonical_events(
@@ -94,7 +94,7 @@ def _whole(column: str | None) -> Column:
 def parsed_time(raw: Column, spec: TimeFormat) -> Column:
     """A timestamp to the microsecond, UTC; null for what does not parse."""
     if spec.unit is not None:
-        per_unit = _MICROS_PER_UNIT[spec.unit]
+        per_unit = MICROS_PER_UNIT[spec.unit]
         # whole numbers exactly; fractions (1.5 s) by decimal, so that no microsecond is lost to binary rounding
         micros = (raw.try_cast("decimal(28,6)") * F.lit(per_unit)).try_cast("bigint")
         inside = F.least(F.greatest(micros, F.lit(-_FAR_US)), F.lit(_FAR_US))

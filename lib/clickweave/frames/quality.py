@@ -20,6 +20,16 @@ def number_equal_rows(events: DataFrame) -> DataFrame:
     return keyed.drop("_content", "_number")
 
 
+def content_totals(*columns: Column | str) -> tuple[Column, Column, Column]:
+    """Aggregates `rows`, `xor` and `sum`: a count and an order-free hash of the columns (see `comparable`).
+
+    The exclusive or of hashes finds a changed row; the sum of their low halves finds two equal changes.
+    """
+    hashed = F.xxhash64(*columns)
+    low = F.pmod(hashed, F.lit(1 << 31)).cast("decimal(38,0)")
+    return F.count(F.lit(1)).alias("rows"), F.bit_xor(hashed).alias("xor"), F.sum(low).alias("sum")
+
+
 def comparable(source_type: DataType) -> Column:
     """`source` in a form that Spark can hash, order and compare: columns with maps, which it cannot, as JSON text."""
     if not isinstance(source_type, StructType) or "map<" not in source_type.simpleString():

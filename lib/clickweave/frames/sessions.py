@@ -5,8 +5,9 @@ from pyspark.sql import functions as F
 
 
 def cut_sessions(events: DataFrame, *, gap_s: float) -> DataFrame:
-    """Sets `session_id` to `<entity_id>-<number from 1>` in time order; one shuffle by entity_id.
+    """Sets `session_id` to `<entity_id>-<microsecond of its first event>`; one shuffle by entity_id.
 
+    Named by its start and not by a number, a session keeps its name when a run sees other days than the run before.
     Requires entity_id, event_time (not null) and row_id, which breaks ties. A pause of exactly `gap_s` seconds
     does not cut.
     """
@@ -14,7 +15,7 @@ def cut_sessions(events: DataFrame, *, gap_s: float) -> DataFrame:
     so_far = ordered.rowsBetween(Window.unboundedPreceding, Window.currentRow)
     time_us = F.unix_micros("event_time")
     pause_us = time_us - F.lag(time_us).over(ordered)
-    starts = F.when(pause_us > F.lit(int(gap_s * 1e6)), 1).otherwise(0)
-    numbered = events.withColumn("_starts", starts).withColumn("_number", F.sum("_starts").over(so_far) + 1)
-    session = F.concat_ws("-", F.col("entity_id"), F.col("_number").cast("string"))
-    return numbered.withColumn("session_id", session).drop("_starts", "_number")
+    starts = F.when(pause_us.isNull() | (pause_us > F.lit(int(gap_s * 1e6))), time_us)
+    begun = events.withColumn("_starts", starts).withColumn("_begun", F.max("_starts").over(so_far))
+    session = F.concat_ws("-", F.col("entity_id"), F.col("_begun").cast("string"))
+    return begun.withColumn("session_id", session).drop("_starts", "_begun")

@@ -8,6 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from clickweave.config.days import parse_days
 from clickweave.config.defaults import render_defaults
 from clickweave.config.load import load_recipe
 from clickweave.config.variants import Variants
@@ -39,6 +40,10 @@ RecipeArg = Annotated[str, typer.Argument(metavar="RECIPE", help="the recipe, a 
 OverridesArg = Annotated[list[str] | None, typer.Argument(metavar="[section.key=value ...]", help="over the recipe")]
 WorkspaceOpt = Annotated[str, typer.Option("--workspace", help="folder of this run; made if it is not there")]
 ProfileOpt = Annotated[str | None, typer.Option("--profile", help="local or cluster")]
+PartitionsOpt = Annotated[
+    str | None,
+    typer.Option("--partitions", metavar="A..B", help="only these days (UTC, both included); replaces them alone"),
+]
 DebugOpt = Annotated[bool, typer.Option("--debug", help="show the stack trace of an error")]
 
 
@@ -50,11 +55,12 @@ def run_command(
     profile: ProfileOpt = None,
     first: Annotated[str, typer.Option("--from", help="first stage to run")] = STAGES[0],
     last: Annotated[str, typer.Option("--to", help="last stage to run")] = STAGES[-1],
+    partitions: PartitionsOpt = None,
     debug: DebugOpt = False,
 ) -> None:
     """Runs all stages that are not done yet, up to a published version."""
     with _failing_loudly(debug):
-        _run(recipe, workspace, overrides, profile, first, last)
+        _run(recipe, workspace, overrides, profile, first, last, partitions)
 
 
 def _stage_command(stage: str) -> Callable[..., None]:
@@ -63,10 +69,11 @@ def _stage_command(stage: str) -> Callable[..., None]:
         workspace: WorkspaceOpt,
         overrides: OverridesArg = None,
         profile: ProfileOpt = None,
+        partitions: PartitionsOpt = None,
         debug: DebugOpt = False,
     ) -> None:
         with _failing_loudly(debug):
-            _run(recipe, workspace, overrides, profile, stage, stage)
+            _run(recipe, workspace, overrides, profile, stage, stage, partitions)
 
     command.__doc__ = f"Runs the stage {stage} alone."
     return command
@@ -148,10 +155,19 @@ def stage_job(stage: str) -> NoReturn:
     raise SystemExit(0)
 
 
-def _run(recipe: str, workspace: str, overrides: list[str] | None, profile: str | None, first: str, last: str) -> None:
+def _run(
+    recipe: str,
+    workspace: str,
+    overrides: list[str] | None,
+    profile: str | None,
+    first: str,
+    last: str,
+    partitions: str | None,
+) -> None:
     loaded = load_recipe(recipe, VARIANTS, profile=profile, overrides=overrides)
+    days = None if partitions is None else parse_days(partitions, loaded.log, loaded.ingest)
     place = Workspace(workspace)
-    pipeline = Pipeline(loaded, place, Progress(place.path("log.jsonl")))
+    pipeline = Pipeline(loaded, place, Progress(place.path("log.jsonl")), days)
     try:
         ran = pipeline.run(first, last)
     finally:
@@ -161,7 +177,8 @@ def _run(recipe: str, workspace: str, overrides: list[str] | None, profile: str 
     if last == STAGES[-1]:
         version = current_version(place)
         if version is not None:
-            typer.echo(f"published: {version.dataset} version {version.number} in {place.path(version.path)}")
+            held = "" if version.days is None else f" of {len(version.days)} days"
+            typer.echo(f"published: {version.dataset} version {version.number}{held} in {place.path(version.path)}")
             typer.echo(f"report: {place.output('evaluate', 'report')}/report.html")
 
 

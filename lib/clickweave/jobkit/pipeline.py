@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,8 +13,10 @@ from pyspark.sql import SparkSession
 
 import clickweave
 from clickweave.config.load import Recipe
+from clickweave.contracts.days import RunDays
 from clickweave.contracts.manifest import Manifest, digest
 from clickweave.errors import ConfigError, ContractError, PublishError
+from clickweave.jobkit.day_plan import plan_days
 from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.session import make_session
 from clickweave.stages.context import StageRun
@@ -28,8 +30,11 @@ STAGES = ("ingest", "augment", "encode", "train", "sample", "align", "mix", "eva
 class Pipeline:
     """One recipe in one workspace. The Spark session starts when the first stage asks for it."""
 
-    def __init__(self, recipe: Recipe, workspace: Workspace, progress: Progress) -> None:
-        self._recipe, self._workspace, self._progress = recipe, workspace, progress
+    def __init__(
+        self, recipe: Recipe, workspace: Workspace, progress: Progress, days: tuple[date, ...] | None = None
+    ) -> None:
+        self._recipe, self._workspace, self._progress, self._days = recipe, workspace, progress, days
+        self._run_days: RunDays | None = None
         self._session: SparkSession | None = None
 
     def run(self, first: str = STAGES[0], last: str = STAGES[-1]) -> list[str]:
@@ -65,6 +70,7 @@ class Pipeline:
         self._progress.event(stage, "start", key=key)
         attempt = self._workspace.new_attempt(stage)
         run = StageRun(stage, key, self._recipe, self._workspace, attempt, self._spark, self._say(stage))
+        run.days = self._run_days
         with self._progress.stage(stage, self._spark() if stage != "train" else None):
             try:
                 result = _module(stage).run(run)
@@ -95,7 +101,9 @@ class Pipeline:
         self._progress.event(stage, "done", key=key, seconds=seconds, rows=result.rows)
 
     def _key(self, stage: str) -> tuple[str, dict[str, str]]:
-        """The stage's key and what it read: keys of its input stages; for ingest, stamps of the source files."""
+        """The stage's key and what it read: keys of its input stages; for ingest, stamps of the source files, or with
+        days what the source holds of these.
+        """
         inputs = {name: self._input_key(name) for name in _module(stage).INPUTS}
         if stage == "ingest":
             inputs = self._source_stamps()
@@ -107,9 +115,13 @@ class Pipeline:
 
     def _source_stamps(self) -> dict[str, str]:
         stamps = {}
+        if self._days is not None:
+            say = self._say("ingest")
+            self._run_days = plan_days(self._days, self._recipe, self._workspace, self._spark, say)
+            stamps = {"days": ", ".join(self._run_days.found), "events": digest(list(self._run_days.found.items()))}
         for role in ("events", "items", "users"):
             source = getattr(self._recipe.source, role)
-            if source is not None and source_format(source, role) != "table":
+            if role not in stamps and source is not None and source_format(source, role) != "table":
                 stamps[role] = digest([files.file_stamps(path) for path in raw_files(source.path)])
         return stamps
 

@@ -74,9 +74,10 @@ def run(run: StageRun) -> StageResult:
 
 def _written(run: StageRun, events: DataFrame, raw_type: StructType) -> DataFrame:
     """The events in the log's own columns, written entity by entity in order of time."""
-    log = run.recipe.log
+    log, partition = run.recipe.log, run.recipe.source.events.partition
     items, people = catalogue.sides(log)
-    attributes = catalogue.raw_attributes(items, raw_type) | catalogue.raw_attributes(people, raw_type)
+    day = {} if partition is None else {partition: F.col("event_time").cast("date")}
+    attributes = day | catalogue.raw_attributes(items, raw_type) | catalogue.raw_attributes(people, raw_type)
     events = with_source(events, log, raw_type, attributes=attributes)
     ordered = events.repartition("entity_id").sortWithinPartitions("entity_id", "event_time", PLACE, "row_id")
     return run.write("synthetic", ordered.select(*event_columns(tuple(log.event_features))))

@@ -7,6 +7,7 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from clickweave.config.load import Recipe
+from clickweave.contracts.days import RunDays
 from clickweave.contracts.manifest import Manifest, Output
 from clickweave.store.tables import count_rows, read_table, write_table
 from clickweave.store.workspace import Workspace
@@ -21,6 +22,7 @@ class StageRun:
         attempt: relative path of the fresh folder that this try writes into.
         progress: takes a line for people.
         outputs: what was written so far, by name.
+        days: the days of the log that this run processes; None: all of it.
     """
 
     stage: str
@@ -31,6 +33,7 @@ class StageRun:
     session: Callable[[], SparkSession]
     progress: Callable[[str], None]
     outputs: dict[str, Output] = field(default_factory=dict)
+    days: RunDays | None = None
 
     @property
     def spark(self) -> SparkSession:

@@ -1,31 +1,40 @@
 """ingest: raw log -> real (train, reference, holdout, future), items, users, quarantine."""
 
+from dataclasses import asdict
+
 from pyspark.sql import DataFrame, Observation
 from pyspark.sql import functions as F
 
 from clickweave.config.load import Recipe
 from clickweave.config.log import LabelColumns, SchemaConfig
+from clickweave.contracts.days import RunDays
 from clickweave.contracts.tables import PARTS, REAL, TRAIN, event_columns
 from clickweave.errors import ContractError
 from clickweave.frames import catalogue, contract
+from clickweave.frames.days import keep_days
 from clickweave.frames.normalise import canonical_events
 from clickweave.frames.quality import entity_of_row, number_equal_rows
 from clickweave.frames.sessions import cut_sessions
 from clickweave.frames.split import assign_parts, fit_time_cut
 from clickweave.frames.vectors import fit_lengths
 from clickweave.stages.context import StageResult, StageRun
-from clickweave.store.tables import read_raw, source_type
+from clickweave.store.tables import day_folders, read_raw, source_type
 
 INPUTS: tuple[str, ...] = ()
 SECTIONS = ("source", "log", "ingest", "split")
 
 
 def run(run: StageRun) -> StageResult:
-    """Reads, checks, normalises, keys, sessionises and splits, before anything is fitted."""
+    """Reads, checks, normalises, keys, sessionises and splits, before anything is fitted.
+
+    Of a run by days only rows of these days count; sessions that go over the first or last of them are cut there.
+    """
     recipe = run.recipe
-    raw = read_raw(run.spark, recipe.source.events, "events")
+    raw = _read_events(run)
     given = {name for name in ("items", "users") if getattr(recipe.source, name) is not None}
     contract.check_columns(source_type(raw), recipe.log, recipe.source.events.path, given=given)
+    if run.days is not None:
+        raw = keep_days(raw, run.days.found, log=recipe.log, partition=recipe.source.events.partition)
     sides = {side: _read_side(run, side) for side in catalogue.sides(recipe.log)}
     lengths = fit_lengths(raw, recipe.log.event_features, inside="source")
     events = canonical_events(raw, recipe.log, recipe.ingest, lengths)
@@ -46,7 +55,28 @@ def run(run: StageRun) -> StageResult:
         run.write(side.name, _from_events(train, side) if table is None else table)
     reasons = run.read_own("quarantine").groupBy("reason").count().orderBy("reason").limit(100).collect()
     fitted = {"future_from_us": cut.future_from_us, "vector_lengths": lengths}
-    return StageResult(counts, fitted, {"reasons": {r[0]: r[1] for r in reasons}})
+    metrics = {"reasons": {r[0]: r[1] for r in reasons}} | ({} if run.days is None else {"days": asdict(run.days)})
+    return StageResult(counts, fitted, metrics)
+
+
+def _read_events(run: StageRun) -> DataFrame:
+    """The raw log; where the days of a run have folders, these alone.
+
+    Raises:
+        ContractError: the log is unreadable, or none of the days has a folder.
+    """
+    source = run.recipe.source.events
+    if run.days is None:
+        return read_raw(run.spark, source, "events")
+    found = day_folders(source, source.partition)
+    folders = None if found is None else [folder for day in run.days.found for folder in found.get(day, ())]
+    if folders == []:
+        raise ContractError(f"ingest: {source.path} has no folder for {_told(run.days)}")
+    return read_raw(run.spark, source, "events", folders)
+
+
+def _told(days: RunDays | None) -> str:
+    return "any day" if days is None else " to ".join(dict.fromkeys(days.asked))
 
 
 def _read_side(run: StageRun, side: catalogue.Side) -> DataFrame | None:
@@ -82,7 +112,7 @@ def _quarantine(run: StageRun, events: DataFrame) -> dict[str, int]:
     written = run.write("quarantine", bad.select("source", "raw_text", reason, F.lit(run.key).alias("run_id")))
     num_read, num_bad = int(seen.get["read"]), run.outputs["quarantine"].rows
     if num_read == 0:
-        raise ContractError(f"ingest: {run.recipe.source.events.path} has no rows")
+        raise ContractError(f"ingest: {run.recipe.source.events.path} has no rows for {_told(run.days)}")
     allowed = run.recipe.ingest.max_quarantine_share
     if num_bad > allowed * num_read:
         top = written.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()[0]

@@ -14,7 +14,7 @@ from pyarrow import fs
 from clickweave.contracts.tables import FUTURE, HOLDOUT, ORDER, PROVENANCE_COLUMNS, TRAIN
 from clickweave.errors import ConfigError, ContractError, PublishError
 from clickweave.store import files
-from clickweave.store.publish import current_version
+from clickweave.store.publish import current_version, event_folders
 from clickweave.store.workspace import Workspace
 
 TABLES = ("train", "holdout", "augmented", "synthetic", "mixed", "published")
@@ -55,9 +55,11 @@ def export_table(
     extra = [*(["label"] if adds_label and provenance else []), *(PROVENANCE_COLUMNS if provenance else [])]
     key, padded = ([], []) if pad is None else (["entity_id"], [REPEAT])
     found, _ = files.filesystem(workspace.root)
-    folder = _folder(workspace, table, part)
-    sources = files.list_files(folder, ".parquet")
-    shape = sources or files.list_files(folder.rpartition("/")[0], ".parquet")  # an empty part: its neighbour's columns
+    folders = _folders(workspace, table, part)
+    sources = [file for folder in folders for file in files.list_files(folder, ".parquet")]
+    shape = sources
+    if folders and not sources:  # an empty part: its neighbour's columns
+        shape = files.list_files(folders[0].rpartition("/")[0], ".parquet")
     if not shape:
         raise ContractError(f"export: table {table} holds no files; run the pipeline again")
     temporary = f"{out}.{uuid.uuid4().hex}.tmp"
@@ -134,17 +136,17 @@ def _flatten(table: pa.Table, extra: list[str]) -> pa.Table:
     return pa.table([*arrays, *[table.column(name) for name in extra]], names=names)
 
 
-def _folder(workspace: Workspace, table: str, part: str | None) -> str:
+def _folders(workspace: Workspace, table: str, part: str | None) -> list[str]:
     if part is not None and (table != HOLDOUT or part != FUTURE):
         raise ConfigError(f"export: --part {part} is unknown for table {table}; only holdout has the part {FUTURE}")
     if table in (TRAIN, HOLDOUT):
-        return f"{workspace.output('ingest', 'real')}/part={part or table}"
+        return [f"{workspace.output('ingest', 'real')}/part={part or table}"]
     if table == "published":
         version = current_version(workspace)
         if version is None:
             raise ContractError(f"{workspace.root}: nothing is published here yet; run `clickweave run` first")
-        return workspace.path(f"{version.path}/events")
+        return event_folders(workspace, version)
     if table not in TABLES:
         raise ConfigError(f"export: table {table!r} is unknown; there are {', '.join(TABLES)}")
     stage = {"augmented": "augment", "synthetic": "align", "mixed": "mix"}[table]
-    return workspace.output(stage, table)
+    return [workspace.output(stage, table)]

@@ -156,9 +156,20 @@ def list_files(folder: str, suffix: str = "") -> list[str]:
     return [info.path for info in _infos(folder) if info.path.endswith(suffix)]
 
 
+def list_parts(folder: str) -> list[tuple[str, ...]]:
+    """The path of each data file below a folder, relative to it, part by part; sorted."""
+    _, inner = filesystem(folder)
+    return [tuple(info.path[len(inner) :].strip("/").split("/")) for info in _infos(folder)]
+
+
+def is_glob(path: str) -> bool:
+    """Whether a local path is a pattern (`*`, `?`, `[]`)."""
+    return any(mark in path for mark in "*?[") and len(urlparse(path).scheme) < 2
+
+
 def expand(path: str) -> list[str]:
-    """The files and folders that a path or glob (`*`, `?`, `[]`, on local disks) names; empty if nothing is there."""
-    if any(mark in path for mark in "*?[") and len(urlparse(path).scheme) < 2:
+    """The files and folders that a path or glob (on local disks) names; empty if nothing is there."""
+    if is_glob(path):
         return sorted(glob.glob(path))
     return [path] if exists(path) else []
 

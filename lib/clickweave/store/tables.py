@@ -1,10 +1,12 @@
 """Tables as Spark sees them: raw logs in, Parquet out. A table is a folder of Parquet files that one try wrote."""
 
 import csv
+import itertools
+from collections.abc import Sequence
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, DataFrameReader, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import LongType, StructField, StructType
 from pyspark.sql.utils import AnalysisException
@@ -17,7 +19,7 @@ CORRUPT = "_corrupt_record"
 _FORMATS = {".parquet": "parquet", ".csv": "csv", ".json": "json", ".jsonl": "json", ".orc": "orc"}
 
 
-def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
+def read_raw(spark: SparkSession, source: FileSource, role: str, folders: Sequence[str] | None = None) -> DataFrame:
     """A raw table as one struct column `source` and a text column `raw_text`.
 
     CSV columns are text, as they stand in the file; JSON types are Spark's. A CSV or JSON record that cannot be
@@ -26,23 +28,27 @@ def read_raw(spark: SparkSession, source: FileSource, role: str) -> DataFrame:
 
     Args:
         role: what errors call the table: events, items or users.
+        folders: those below the path that are read, with `name=value` in their names as columns; None: all of it.
+            Files elsewhere are not even opened, so that a broken one does no harm.
 
     Raises:
         ContractError: nothing is there, a file is unreadable, or files disagree about a column.
     """
     kind = source_format(source, role)
+    paths = [source.path] if folders is None else list(folders)
+    base: dict[str, str] = {} if folders is None else {"basePath": source.path}
     try:
         if kind == "table":
             raw = spark.read.table(source.path)
         elif kind == "csv":
-            _check_headers(source.path, role)
-            raw = _read_text(spark, source.path, kind, header=True, escape='"')  # RFC 4180: a quote inside is doubled
+            _check_headers(paths, role)
+            raw = _read_text(spark, paths, kind, header=True, escape='"', **base)  # RFC 4180: a quote inside is doubled
         elif kind == "json":
-            raw = _read_text(spark, source.path, kind)
+            raw = _read_text(spark, paths, kind, **base)
         elif kind == "parquet":
-            raw = _read_parquet(spark, source.path, _check_footers(source.path, role))
+            raw = _read_parquet(spark.read.options(**base), paths, _check_footers(paths, role))
         else:
-            raw = spark.read.format(kind).load(source.path)
+            raw = spark.read.options(**base).format(kind).load(paths)
     except AnalysisException as error:
         raise ContractError(f"ingest: cannot read {role} at {source.path}: {str(error).splitlines()[0]}") from error
     names = [name for name in raw.columns if name != CORRUPT]
@@ -82,6 +88,23 @@ def source_format(source: FileSource, role: str) -> str:
     raise ContractError(f"ingest: cannot tell the format of {source.path}; set source.{role}.format")
 
 
+def day_folders(source: FileSource, column: str | None) -> dict[str, list[str]] | None:
+    """Day -> its folders `column=day` below the source's path; None where the path has no folders of that name.
+
+    A day has several where other columns stand above it: `shop=a/dt=2026-11-01`, `shop=b/dt=2026-11-01`.
+    """
+    if column is None or source.format == "table" or files.is_glob(source.path):
+        return None
+    found: dict[str, set[str]] = {}
+    has_folders = False
+    for parts in files.list_parts(source.path):
+        for depth, part in enumerate(parts[:-1], start=1):
+            if part.startswith(f"{column}="):
+                has_folders = True
+                found.setdefault(part.partition("=")[2], set()).add("/".join([source.path.rstrip("/"), *parts[:depth]]))
+    return {day: sorted(folders) for day, folders in sorted(found.items())} if has_folders else None
+
+
 def raw_files(path: str) -> list[str]:
     """The data files behind a path, folder or glob, sorted."""
     return sorted(found for place in files.expand(path) for found in files.list_files(place))
@@ -91,6 +114,12 @@ def read_table(spark: SparkSession, path: str, schema: StructType | None = None)
     """A table that clickweave wrote."""
     reader = spark.read if schema is None else spark.read.schema(schema)
     return reader.parquet(path)
+
+
+def file_schema(path: str) -> pa.Schema:
+    """Columns of the files of a table that clickweave wrote, by the first file's footer; no Spark job."""
+    found, _ = files.filesystem(path)
+    return pq.read_schema(files.list_files(path, ".parquet")[0], filesystem=found).remove_metadata()
 
 
 def write_table(table: DataFrame, path: str, *, partition_by: str | None = None, max_file_rows: int = 0) -> None:
@@ -116,30 +145,28 @@ def footer_rows(path: str) -> list[tuple[str, int]]:
     return [(file, pq.read_metadata(file, filesystem=found).num_rows) for file in files.list_files(path, ".parquet")]
 
 
-def _read_text(spark: SparkSession, path: str, kind: str, **options: str | bool) -> DataFrame:
+def _read_text(spark: SparkSession, paths: list[str], kind: str, **options: str | bool) -> DataFrame:
     """CSV or JSON with a column that keeps the text of records that do not parse."""
-    inferred = (
-        spark.read.options(**options, mode="PERMISSIVE", columnNameOfCorruptRecord=CORRUPT).format(kind).load(path)
-    )
+    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
+    inferred = spark.read.options(**options).format(kind).load(paths)
     fields = [field for field in inferred.schema.fields if field.name != CORRUPT]
     schema = StructType(fields).add(CORRUPT, "string")
-    options |= {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": CORRUPT}
-    return spark.read.schema(schema).options(**options).format(kind).load(path)
+    return spark.read.schema(schema).options(**options).format(kind).load(paths)
 
 
-def _read_parquet(spark: SparkSession, path: str, widened: set[str]) -> DataFrame:
+def _read_parquet(reader: DataFrameReader, paths: list[str], widened: set[str]) -> DataFrame:
     """Spark takes the columns of one file for all; whole numbers that are wider in another are read as bigint."""
-    raw = spark.read.parquet(path)
+    raw = reader.parquet(*paths)
     if not widened:
         return raw
     fields = [StructField(f.name, LongType()) if f.name in widened else f for f in raw.schema.fields]
-    return spark.read.schema(StructType(fields)).parquet(path)
+    return reader.schema(StructType(fields)).parquet(*paths)
 
 
-def _check_headers(path: str, role: str) -> None:
+def _check_headers(paths: list[str], role: str) -> None:
     """Spark reads CSV columns by their place, so every file must have the first file's header."""
     first: tuple[str, list[str]] | None = None
-    for file in raw_files(path):
+    for file in itertools.chain(*map(raw_files, paths)):
         header = next(csv.reader([files.first_line(file)]), [])
         if first is None and header:
             first = (file, header)
@@ -149,11 +176,11 @@ def _check_headers(path: str, role: str) -> None:
             )
 
 
-def _check_footers(path: str, role: str) -> set[str]:
+def _check_footers(paths: list[str], role: str) -> set[str]:
     """Every file must be Parquet, with the first file's columns and types; returns whole numbers that widen."""
     first: tuple[str, pa.Schema] | None = None
     widened = set()
-    for file in raw_files(path):
+    for file in itertools.chain(*map(raw_files, paths)):
         found, inner = files.filesystem(file)
         try:
             schema = pq.read_schema(inner, filesystem=found)

@@ -11,7 +11,7 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import ORIGINS, REAL, event_columns
 from clickweave.errors import ContractError
 from clickweave.frames.mix.sources import MixSources
-from clickweave.frames.quality import comparable
+from clickweave.frames.quality import comparable, content_totals
 
 
 def join_sources(sources: list[DataFrame], columns: tuple[str, ...]) -> DataFrame:
@@ -76,14 +76,7 @@ def check_row_ids(mixed: DataFrame) -> None:
 
 
 def content_hash(rows: DataFrame) -> dict[str, int]:
-    """Count and order-free hash of row_id and `source`; one aggregate.
-
-    The exclusive or of hashes finds a changed row; the sum of their low halves finds two equal changes.
-    """
-    hashed = F.xxhash64("row_id", comparable(rows.schema["source"].dataType))
-    found = rows.agg(
-        F.count(F.lit(1)).alias("rows"),
-        F.bit_xor(hashed).alias("xor"),
-        F.sum(F.pmod(hashed, F.lit(1 << 31)).cast("decimal(38,0)")).alias("sum"),
-    ).collect()[0]
+    """Count and order-free hash of row_id and `source`; one aggregate."""
+    totals = content_totals("row_id", comparable(rows.schema["source"].dataType))
+    found = rows.agg(*totals).collect()[0]
     return {"rows": found["rows"], "xor": found["xor"] or 0, "sum": int(found["sum"] or 0)}
