@@ -83,8 +83,8 @@ def test_bins_stand_in_runs_of_neighbours():
 
 
 def test_the_rate_of_labels_is_what_lies_above_the_lowest():
-    column = ColumnSpec("label", VALUES, "long", values=("1", "2", "3"), counts=(80, 15, 5), num_null=7)
+    column = ColumnSpec("label", VALUES, "long", values=("2", "1", "3"), counts=(60, 30, 10), num_null=7)
     cells = fit_cells(column, 1000)
     counts = np.bincount(cells.of_code[[2] * 60 + [3] * 30 + [4] * 10], minlength=len(cells.expected))
-    assert cells.rates(counts) == pytest.approx((0.2, 0.4))
+    assert cells.rates(counts) == pytest.approx((0.7, 0.7))
     assert fit_cells(ColumnSpec("label", VALUES, "long", values=("1",), counts=(9,)), 9).rates(np.ones(3)) is None
