@@ -48,13 +48,14 @@ def served(request, tmp_path_factory):
     found = toys.Run(recipe, folder / "w")
     before = found.manifests()
     with_days(recipe, NOW)
-    ran = run(recipe, folder / "w", tuple(date.fromordinal(FIRST + day) for day in NOW), "publish")
+    last = "publish" if request.param == "journey" else "align"
+    ran = run(recipe, folder / "w", tuple(date.fromordinal(FIRST + day) for day in NOW), last)
     return found, before, ran
 
 
 def test_nothing_is_trained_and_the_manifests_say_whose_rows_these_are(served):
     found, before, ran = served
-    assert ran == ["ingest", "augment", "sample", "align", "mix", "evaluate", "publish"]
+    assert ran in (["ingest", "augment", "sample", "align", *rest] for rest in (["mix", "evaluate", "publish"], []))
     after = found.manifests()
     assert after["encode"] == before["encode"]
     assert after["train"] == before["train"]
@@ -62,7 +63,7 @@ def test_nothing_is_trained_and_the_manifests_say_whose_rows_these_are(served):
     assert told["bundle"] == before["train"]["key"]
     assert max(told["columns"].values()) <= 0.1
     assert {"item_id", "label", "event_clock"} <= set(told["columns"])
-    assert [version["number"] for version in found.versions()] == [1]  # the hard rules hold, or nothing is published
+    assert len(found.versions()) == ("publish" in ran)  # the hard rules hold, or nothing is published
 
 
 def test_all_generated_rows_lie_in_the_new_days_and_are_about_as_many_as_the_real_ones(served):

@@ -33,7 +33,7 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
-from clickweave.stages.days import implied_values, in_these_days, with_older
+from clickweave.stages.days import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.stages.fitting import Fitting, with_attributes
 from clickweave.store import files
 from clickweave.store.tables import source_type
@@ -99,9 +99,10 @@ def _in_the_window(
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
     if codec.grain != ENTITY or log.item is None or log.event_time is None:
         return events, goes_on
+    real = with_older_histories(run, codec, train)
     if goes_on is None:
-        return drop_copied_runs(events, train), None
-    return without_copied_runs(events, goes_on, train), goes_on
+        return drop_copied_runs(events, real), None
+    return without_copied_runs(events, goes_on, real), goes_on
 
 
 def _with_derived(

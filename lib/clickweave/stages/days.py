@@ -6,7 +6,8 @@ import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.codec.spec import ENTITY, CodecSpec, Derived
+from clickweave.codec.spec import ENTITY, TIME_US, CodecSpec, Derived
+from clickweave.codec.wide import code_table
 from clickweave.contracts.tables import TRAIN, feature_column
 from clickweave.frames.align import derived
 from clickweave.frames.align.continued import CONTINUES
@@ -63,6 +64,19 @@ def in_these_days(
     made = run.write("within_days", rows)
     figures = {"num": len(days.days), "pieces": days.pieces, "apart": days.apart}
     return made, told | {"days": figures, "after_the_days": num_known - run.outputs["within_days"].rows}
+
+
+def with_older_histories(run: StageRun, codec: CodecSpec, train: DataFrame) -> DataFrame:
+    """entity_id, event_time and item_id of real/train and, at grain entity, of the histories that the bundle was trained
+    on, which it may know by heart as well. One join by item.
+    """
+    if not of_other_days(run, codec):
+        return train
+    item = next(column for column in codec.columns if column.name == "item_id")
+    items = code_table(run.spark, item).select(F.col("_code").alias("code_item_id"), F.col("_value").alias("item_id"))
+    time = F.timestamp_micros(TIME_US).alias("event_time")
+    older = run.read("encode", "shards").join(items, "code_item_id").select("entity_id", time, "item_id")
+    return train.select(*older.columns).unionByName(older).distinct()  # days that both have, once
 
 
 def implied_values(run: StageRun, column: Derived, train: DataFrame) -> DataFrame:
