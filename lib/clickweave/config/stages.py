@@ -103,6 +103,12 @@ class TrainConfig(Section):
     threads: int = Field(1, ge=1, description="torch threads per rank")
     start_timeout: Duration = Field("120s", validate_default=True, description="ranks must be up by then")
     stall_timeout: Duration = Field("180s", validate_default=True, description="a rank missing this long ends the run")
+    max_drift: Share = Field(
+        0.1,
+        exclude=True,  # it decides whether a bundle serves, not how one is trained: no part of the stage's key
+        description="with --partitions: a bundle of other days serves while no column has drifted further, in total "
+        "variation distance beyond chance; 0: always train anew",
+    )
     seed: int = 0
     model: Variant | None = Field(None, exclude_if=lambda model: model is None)
 

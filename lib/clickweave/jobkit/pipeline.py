@@ -4,6 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +19,10 @@ from clickweave.contracts.manifest import Manifest, digest
 from clickweave.errors import ConfigError, ContractError, PublishError
 from clickweave.jobkit.day_plan import plan_days
 from clickweave.jobkit.progress import Progress
+from clickweave.jobkit.serving import KEPT, Serving, older_bundle, serving
 from clickweave.jobkit.session import make_session
 from clickweave.stages.context import StageRun
+from clickweave.stages.drift import measured_drift
 from clickweave.store import files
 from clickweave.store.tables import raw_files, source_format
 from clickweave.store.workspace import Workspace
@@ -28,7 +31,11 @@ STAGES = ("ingest", "augment", "encode", "train", "sample", "align", "mix", "eva
 
 
 class Pipeline:
-    """One recipe in one workspace. The Spark session starts when the first stage asks for it."""
+    """One recipe in one workspace. The Spark session starts when the first stage asks for it.
+
+    Args:
+        days: the days of the log that are processed; None for all of it. With days, a bundle of other days may serve.
+    """
 
     def __init__(
         self, recipe: Recipe, workspace: Workspace, progress: Progress, days: tuple[date, ...] | None = None
@@ -36,6 +43,7 @@ class Pipeline:
         self._recipe, self._workspace, self._progress, self._days = recipe, workspace, progress, days
         self._run_days: RunDays | None = None
         self._session: SparkSession | None = None
+        self._serving: Serving | None = None
 
     def run(self, first: str = STAGES[0], last: str = STAGES[-1]) -> list[str]:
         """Runs the stages from `first` to `last` that are not done yet, and returns their names.
@@ -48,6 +56,8 @@ class Pipeline:
         chosen = stages_between(first, last)
         ran = []
         for stage in STAGES[: STAGES.index(last) + 1]:
+            if stage == "encode" and self._days is not None:
+                self._serving = self._older_bundle()
             key, inputs = self._key(stage)
             done = self._workspace.manifest(stage)
             if done is not None and done.key == key and self._workspace.is_complete(done):
@@ -80,6 +90,7 @@ class Pipeline:
                     self._progress.event(stage, "failed", error=type(error).__name__, message=str(error)[:500])
                 raise
             seconds = round(time.monotonic() - clock, 3)
+            older = {"older_bundle": asdict(self._serving)} if stage == "sample" and self._serving is not None else {}
             self._workspace.commit(
                 Manifest(
                     stage=stage,
@@ -92,7 +103,7 @@ class Pipeline:
                     outputs=run.outputs,
                     rows=result.rows,
                     fitted=result.fitted,
-                    metrics=result.metrics,
+                    metrics=result.metrics | older,
                     started_at=started.isoformat(timespec="seconds"),
                     seconds=seconds,
                 )
@@ -104,10 +115,31 @@ class Pipeline:
         """The stage's key and what it read: keys of its input stages; for ingest, stamps of the source files, or with
         days what the source holds of these.
         """
+        kept = self._workspace.manifest(stage) if self._serving is not None and stage in KEPT else None
+        if kept is not None:
+            return kept.key, kept.inputs
         inputs = {name: self._input_key(name) for name in _module(stage).INPUTS}
         if stage == "ingest":
             inputs = self._source_stamps()
         return digest([stage, code_version(), self._config(stage), inputs]), inputs
+
+    def _older_bundle(self) -> Serving | None:
+        """The bundle of other days that serves these, if there is one; says why, or why not. One measurement at most
+        for each pair of bundle and days.
+        """
+        most, place = self._recipe.train.max_drift, self._workspace
+        made_by = {stage: (digest(self._config(stage)), code_version()) for stage in KEPT}
+        bundle, why = older_bundle(place, made_by, most)
+        if bundle is None:
+            if why:
+                self._say("train")(why)
+            return None
+        with self._progress.stage("train", None):
+            run = StageRun("train", bundle, self._recipe, place, "", self._spark, self._say("train"))
+            found = serving(place, bundle, lambda: measured_drift(run))
+            self._progress.say(found.verdict(most))
+        self._progress.event("train", "drift", most=most, serves=found.serves(most), **asdict(found))
+        return found if found.serves(most) else None
 
     def _input_key(self, stage: str) -> str:
         manifest = self._workspace.manifest(stage)

@@ -33,6 +33,7 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
+from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.stages.fitting import Fitting, with_attributes
 from clickweave.store import files
 from clickweave.store.tables import source_type
@@ -46,7 +47,8 @@ def run(run: StageRun) -> StageResult:
     log, train = run.recipe.log, run.read_part(TRAIN)
     codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
     raw_type = source_type(train)
-    sampled, replaced = _without_private_texts(run, codec, run.read("sample", "raw"), train)
+    placed, other_days = in_these_days(run, codec, run.read("sample", "raw"), train)
+    sampled, replaced = _without_private_texts(run, codec, placed, train)
     entities, raw = _with_ids(run, codec, sampled, train)
     window = rows.fit_time_window(train, step_us=_step_us(codec))
     events, goes_on = _in_the_window(run, codec, raw, train, window)
@@ -56,7 +58,8 @@ def run(run: StageRun) -> StageResult:
         events = _as_real_ones(run, codec, events, last_of_each(goes_on))
     events = rows.complete(slates.with_shared_ids(events, log), train)
     real_users = run.read("ingest", "users")
-    new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None)
+    everybody = with_older(run, codec, real_users, "users", "user_id")
+    new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None, everybody)
     everyone = new_users if goes_on is None else new_users.unionByName(real_users)
     known, reference = (with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
     fitting = Fitting(run, codec, known, reference)
@@ -68,7 +71,7 @@ def run(run: StageRun) -> StageResult:
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window) | fitting.fitted,
-        metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps},
+        metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps} | other_days,
     )
 
 
@@ -97,17 +100,18 @@ def _in_the_window(
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})
     if codec.grain != ENTITY or log.item is None or log.event_time is None:
         return events, goes_on
+    real = with_older_histories(run, codec, train)
     if goes_on is None:
-        return drop_copied_runs(events, train), None
-    return without_copied_runs(events, goes_on, train), goes_on
+        return drop_copied_runs(events, real), None
+    return without_copied_runs(events, goes_on, real), goes_on
 
 
 def _with_derived(
     run: StageRun, codec: CodecSpec, events: DataFrame, entities: DataFrame | None, train: DataFrame
 ) -> DataFrame:
     """Events with the columns that others imply, joined from real/train."""
-    for each in codec.derived:
-        values = derived.values_by_key(train, each.name, each.by, min_users=_min_users(run, each.name))
+    for number, each in enumerate(codec.derived):
+        values = with_older(run, codec, implied_values(run, each, train), f"values_{number}", each.by)
         events = derived.with_value(events, _under_new_ids(values, entities, each.by), each.by)
     return events
 
@@ -181,9 +185,8 @@ def _with_ids(run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame)
     return table, rows.with_reenacted_ids(raw, table)
 
 
-def _new_users(run: StageRun, entities: DataFrame | None, histories: DataFrame | None) -> DataFrame:
+def _new_users(run: StageRun, entities: DataFrame | None, histories: DataFrame | None, users: DataFrame) -> DataFrame:
     """Attributes of synthetic users under their new ids: generated ones, or those of the users they re-enact."""
-    users = run.read("ingest", "users")
     if run.recipe.log.user is None:
         return users.limit(0)
     if histories is not None:
@@ -203,12 +206,6 @@ def _under_new_ids(values: DataFrame, entities: DataFrame | None, key: str) -> D
         return values
     renamed = entities.select(F.col("real_id").alias("user_id"), "new_id")
     return renamed.join(values, "user_id").drop("user_id").withColumnRenamed("new_id", "user_id")
-
-
-def _min_users(run: StageRun, column: str) -> int:
-    """How many users must back a value of a derived column: k for categories, else 1."""
-    spec = run.recipe.log.event_features[column.removeprefix(feature_column(""))]
-    return run.recipe.encode.min_users if spec.kind in ("categorical", "text") else 1
 
 
 def _step_us(codec: CodecSpec) -> int:

@@ -24,6 +24,7 @@ from clickweave.codec.wide import with_cold_items, with_digits, with_wide_codes,
 from clickweave.contracts.tables import TRAIN
 from clickweave.frames.draws import unit_draw
 from clickweave.stages.context import StageResult, StageRun
+from clickweave.stages.older_bundle import keep_for_other_days
 from clickweave.store import files
 
 INPUTS = ("ingest",)
@@ -67,6 +68,7 @@ def run(run: StageRun) -> StageResult:
     inputs.unpersist()
     spec = with_bin_counts(spec, shards)
     files.write_text(run.file("codec.json"), spec.to_json())
+    keep_for_other_days(run, spec, train)
     counts = {row["part"]: row["count"] for row in shards.groupBy("part").count().collect()}
     return StageResult({"in": spec.num_rows} | counts, metrics={c.name: c.num_codes for c in spec.columns})
 

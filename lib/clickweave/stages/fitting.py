@@ -16,6 +16,7 @@ from clickweave.frames.align.continued import is_continued, is_targeted
 from clickweave.frames.augment.numbers import fit_ranges, free_features, numeric_features
 from clickweave.frames.source_rows import label_from_thresholds, threshold_feature
 from clickweave.stages.context import StageRun
+from clickweave.stages.older_bundle import of_other_days
 
 
 @dataclass
@@ -142,6 +143,8 @@ class Fitting:
         pool = views["events"].where(~is_continued())
         wanted = counted["wanted"] - counted.get("continued", 0)
         unit = "entity_id" if whole else "row_id"
+        if of_other_days(self.run, self.codec):  # some were left out, others are several pieces now
+            wanted = round(pool.select(unit).distinct().count() / self.run.recipe.sample.pool)
         fitted = refine.fit_refinement(pool, views["train"], views["reference"], layout, wanted, unit=unit, seed=seed)
         if fitted is None:
             return events

@@ -21,6 +21,7 @@ from clickweave.sampling.targets.blocks import TRIED, TRIES, Request, targeted_e
 from clickweave.sampling.targets.draws import AS_ITEM
 from clickweave.sampling.targets.plan import Known, planned
 from clickweave.stages.context import StageResult, StageRun
+from clickweave.stages.older_bundle import draws_for_one, num_real, of_other_days
 from clickweave.training.bundle import load_bundle_files, open_bundle
 
 INPUTS = ("ingest", "encode", "train")
@@ -32,20 +33,21 @@ def run(run: StageRun) -> StageResult:
     config = run.recipe.sample
     content = load_bundle_files(run.workspace.output("train", "bundle"))
     codec = open_bundle(content).codec
-    real = codec.num_entities if codec.grain == ENTITY else run.rows_of_part(TRAIN)
+    real = num_real(run, codec)
     wanted = config.entities if isinstance(config.entities, int) else round(config.entities * real)
     run.progress(f"{wanted:,} {'histories' if codec.grain == ENTITY else 'rows'}")
     sent, cost = for_sampling(content, config, run.workspace.output("encode", "shards"))
     if cost:
         run.progress("validation loss {validation_loss:.4f}, as sent {validation_loss_sent:.4f}".format_map(cost))
     num_continued = min(round(config.continue_share * wanted), real)
-    num_new = round(config.pool * (wanted - num_continued))
+    num_new = round(config.pool * (wanted - num_continued) * draws_for_one(run, codec))
     parts = [sample_blocks(run.spark, sent, codec, num_new, config)]
     counts = {"wanted": wanted} | ({"pool": num_new} if config.pool > 1 else {})
     block = num_blocks_of(codec, num_new, config)
     if num_continued:
-        args = _real_histories(run), sent, codec, num_continued, block, config
-        parts.append(continued_blocks(*args, of=codec.num_entities))
+        coded = _real_histories(run)
+        known = coded.select("entity_id").distinct().count() if of_other_days(run, codec) else codec.num_entities
+        parts.append(continued_blocks(coded, sent, codec, num_continued, block, config, of=max(1, known)))
         counts["continued"] = num_continued
         block += num_blocks_of(codec, num_continued, config)
     targeted, asked = _targeted(run, sent, codec, block)

@@ -1,9 +1,11 @@
 """Which stages run again: keys alone, no stage runs and no session starts."""
 
 import json
+from datetime import date
 
 import pytest
 
+from clickweave.codec.drift import Drift
 from clickweave.config.load import check_recipe
 from clickweave.contracts.manifest import Manifest, Output
 from clickweave.errors import ConfigError, ContractError, TrainingError
@@ -144,3 +146,82 @@ def test_stages_between():
         stages_between("mix", "ingest")
     with pytest.raises(ConfigError, match="stage 'mxi' is unknown; there are ingest, "):
         stages_between("mxi", "mix")
+
+
+@pytest.fixture
+def days(world, monkeypatch):
+    """world with days; its calls measure these columns, and it counts how often."""
+    measured, plain = [], Pipeline.__init__
+
+    def init(self, recipe, workspace, progress):
+        plain(self, recipe, workspace, progress, (date(2024, 1, 2),))
+
+    def run(log, drift, *args, **sections):
+        def measure(step):
+            measured.append(step.key)
+            return Drift(drift, dict.fromkeys(drift, 0.02))
+
+        if world.source.read_text() != log:
+            world.source.write_text(log)
+        monkeypatch.setattr(pipeline, "measured_drift", measure)
+        monkeypatch.setattr(Pipeline, "__init__", init)
+        return world(*args, **sections)
+
+    run.measured, run.place, run.world = measured, Workspace(str(world.root)), world
+    return run
+
+
+SERVED = ("ingest", "augment", "sample", "align", "mix", "evaluate", "publish")
+
+
+def test_a_bundle_of_other_days_serves_while_no_column_drifts(days, capsys):
+    days.world()
+    before = [days.place.manifest(stage) for stage in ("encode", "train")]
+    assert days("u,i\n9,8\n", {"item_id": 0.05, "device": 0.11}) == SERVED
+    assert f"bundle of run {before[1].key} serves: greatest drift 0.09 (column device), at most 0.1" in (
+        capsys.readouterr().err
+    )
+    assert [days.place.manifest(stage) for stage in ("encode", "train")] == before
+    sample = days.place.manifest("sample")
+    assert sample.metrics["older_bundle"]["bundle"] == sample.inputs["train"] == before[1].key
+    assert sample.metrics["older_bundle"]["columns"] == {"device": 0.09, "item_id": 0.03}
+    lines = [json.loads(line) for line in (days.world.root / "log.jsonl").read_text().splitlines()]
+    assert [line["serves"] for line in lines if line["event"] == "drift"] == [True]
+
+
+def test_the_drift_of_a_bundle_and_days_is_measured_once(days):
+    days.world()
+    days("u,i\n9,8\n", {"device": 0.1})
+    assert days("u,i\n9,8\n", {"device": 0.1}) == ()
+    assert len(days.measured) == 1
+    assert days("u,i\n9,8\n", {}, train={"max_drift": 0.01}) == STAGES[STAGES.index("encode") :]
+    assert len(days.measured) == 1
+    (days.world.root / "train/drift.json").write_text("{")
+    assert days("u,i\n7,7\n", {"device": 0.1}) == SERVED
+
+
+def test_a_column_that_drifts_trains_anew_and_says_so(days, capsys):
+    days.world()
+    assert days("u,i\n9,8\n", {"item_id": 0.05, "device": 0.31}) == STAGES
+    assert "training anew: drift 0.29 from the days of bundle" in capsys.readouterr().err
+    assert "older_bundle" not in days.place.manifest("sample").metrics
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"train": {"max_drift": 0}}, "training anew: train.max_drift is 0"),
+        ({"train": {"any_order": 0.5}}, "was made by another recipe or code"),
+        ({"encode": {"num_bins": 8}}, "was made by another recipe or code"),
+    ],
+)
+def test_no_bundle_of_another_recipe_serves(days, capsys, change, said):
+    days.world()
+    assert days("u,i\n9,8\n", {}, **change) == STAGES
+    assert said in capsys.readouterr().err
+    assert not days.measured
+
+
+def test_the_drift_that_is_allowed_changes_no_key(world):
+    world()
+    assert world(train={"max_drift": 0.5}) == ()
