@@ -33,8 +33,8 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
-from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.stages.fitting import Fitting, with_attributes
+from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.store import files
 from clickweave.store.tables import source_type
 
