@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from clickweave.contracts.tables import IS_WHAT_IF
 from clickweave.errors import GateFailed, PublishError
 from clickweave.evaluation.card import data_card
 from clickweave.evaluation.gates import blocking_failures
@@ -11,7 +12,7 @@ from clickweave.store import files
 from clickweave.store.publish import current_version, data_folder, publish_version, version_of
 from clickweave.store.tables import count_rows, write_table
 
-INPUTS = ("ingest", "augment", "align", "mix", "evaluate")
+INPUTS = ("ingest", "augment", "sample", "align", "mix", "evaluate")
 SECTIONS = ("dataset", "terms", "publish")
 
 
@@ -48,7 +49,7 @@ def _write_tables(run: StageRun, folder: str) -> dict[str, int]:
         users = new_users.join(mixed.select("user_id").distinct(), "user_id", "left_semi")
     else:
         users = run.read("ingest", "users").unionByName(new_users)
-    tables = {"events": mixed, "items": run.read("ingest", "items"), "users": users}
+    tables = {"events": mixed, "items": run.read_items(), "users": users}
     for name, table in tables.items():
         write_table(table, run.workspace.path(f"{folder}/{name}"))
     rows = {name: count_rows(run.workspace.path(f"{folder}/{name}")) for name in tables}
@@ -65,7 +66,9 @@ def _write_papers(run: StageRun, folder: str, report: dict[str, Any], rows: dict
     about = {"dataset": run.recipe.dataset, "run_key": run.key, "tables": tables, "stages": manifests}
     files.write_text(f"{place}/manifest.json", json.dumps(about, indent=2, sort_keys=True))
     mix = run.manifest("mix")
-    card = data_card(run.recipe, mix.rows, report, shareable=bool(mix.metrics.get("shareable")))
+    new = run.manifest("sample").outputs.get(IS_WHAT_IF)
+    shareable, num_new = bool(mix.metrics.get("shareable")), new.rows if new is not None else 0
+    card = data_card(run.recipe, mix.rows, report, shareable=shareable, what_if=num_new)
     files.write_text(f"{place}/DATA_CARD.md", card)
     for name in ("report.json", "report.html"):
         files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from clickweave.config.base import Section
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.neighbours import NEIGHBOURS
-from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import SESSION
-from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
