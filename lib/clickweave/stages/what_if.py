@@ -19,6 +19,8 @@ from clickweave.frames.vectors import fit_lengths
 from clickweave.stages.context import StageRun
 from clickweave.store.tables import read_raw, source_type
 
+_UNREADABLE = "_unreadable"
+
 
 def numbers_of(recipe: Recipe) -> tuple[int, ...]:
     """Which of sample.targets ask for items that do not exist."""
@@ -64,12 +66,9 @@ def _read(run: StageRun, source: FileSource) -> DataFrame:
     """The items of one table, none of which may exist."""
     items, known = catalogue.sides(run.recipe.log)[0], run.read("ingest", "items")
     read = read_raw(run.spark, source, "items")
-    raw, key = read.select("source.*"), source.key or items.raw_key
+    raw, key = read.select("source.*", F.col("raw_text").alias(_UNREADABLE)), source.key or items.raw_key
     assert key is not None and items.raw_key is not None
-    contract.check_side_table(raw.schema, key, items, source.path)
-    broken = read.where("raw_text is not null").select("raw_text").first()
-    if broken is not None:
-        raise ContractError(f"{source.path} has a record that cannot be read: {broken[0][:100]!r}")
+    contract.check_side_table(source_type(read), key, items, source.path)
     real = run.read("ingest", "real")
     kind = source_type(real)[items.raw_key].dataType
     text = F.col(f"`{key}`").cast("string")
@@ -89,6 +88,7 @@ def _check_values(
 ) -> None:
     """One aggregate over the rows."""
     first = {"_rows": F.count(F.lit(1)), "_id": F.min(F.when(fits.isNull(), F.coalesce(text, F.lit(""))))}
+    first[_UNREADABLE] = F.min(_UNREADABLE)
     checked = {name: spec for name, spec in items.features.items() if spec.kind in WANTED}
     for name, spec in checked.items():
         column = F.col(f"`{spec.column or name}`")
@@ -97,6 +97,8 @@ def _check_values(
     row = raw.agg(*[value.alias(name) for name, value in first.items()]).collect()[0]
     if not row["_rows"]:
         raise ContractError(f"{where}no rows")
+    if row[_UNREADABLE] is not None:
+        raise ContractError(f"{where}a record cannot be read: {row[_UNREADABLE][:100]!r}")
     if row["_id"] is not None:
         raise ContractError(f"{where}item id {row['_id']!r} is no {kind}, as the log's column {items.raw_key!r} holds")
     for name, spec in checked.items():

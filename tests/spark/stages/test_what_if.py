@@ -1,5 +1,6 @@
 """Items that do not exist yet: what is wrong with their table is told before training, in one line."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pandas as pd
@@ -24,8 +25,10 @@ GOOD = pd.DataFrame({"item": [7, 8], "sort": ["a", "b"], "price": [1.5, None], "
 def recipe_in(folder, *tables, **schema):
     targets = []
     for number, table in enumerate(tables):
-        path = f"{folder}/{number}.parquet"
-        if table is not None:
+        path = f"{folder}/{number}.{'json' if isinstance(table, str) else 'parquet'}"
+        if isinstance(table, str):
+            Path(path).write_text(table)
+        elif table is not None:
             pq.write_table(table if isinstance(table, pa.Table) else pa.Table.from_pandas(table), path)
         targets.append({"name": "what_if", "items": path, "events": 2})
     raw = {
@@ -83,6 +86,7 @@ def test_new_items_are_rows_of_the_catalogue_with_the_number_of_their_target(sho
 
 WRONG = {
     "not there": (None, ".items at .*0.parquet: no such file"),
+    "not whole": ('{"item": 7, "sort": "a", "price": 1, "taste": [1.0, 2.0]}\n{"item": 8', "a record cannot be read"),
     "empty": (pa.Table.from_pandas(GOOD)[:0], "0.parquet: no rows"),
     "in the log": (GOOD.assign(item=[7, 3]), "item '3' exists already"),
     "in the catalogue alone": (GOOD.assign(item=[7, 6]), "item '6' exists already"),
