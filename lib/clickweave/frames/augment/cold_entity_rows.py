@@ -109,8 +109,8 @@ def _of_users(sources: Sources, params: Params, log: SchemaConfig, seed: int) ->
     Neighbours have c events at least. They are alike by the log's categorical and id attributes of users, where it has
     such, else by items in common. Of each at most the share MOST_LENT, and SPARE * cap events, are given to anybody, so
     that no history is handed on, not over many users either. Position, slate and propensity are null. A user without
-    any event in train may be one of the holdout and gets none. Shuffles: events by user, users once, pairs of users,
-    lent events. Where no side is small enough to be broadcast, 15 exchanges in all.
+    any event in train may be one of the holdout and gets none. Shuffles: events by user, users or items in common,
+    pairs of users, lent events. By items in common, where no side is small enough to be broadcast, 15 exchanges in all.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
