@@ -17,8 +17,9 @@ def rows_by(name, train, log, seed=0, **params):
 
 def sources_of(train, log):
     """What operators read."""
-    items, _ = catalogue.sides(log)
+    items, people = catalogue.sides(log)
+    users = None if log.user is None else catalogue.from_events(train, people)
     if log.item is None:
-        return Sources(train)
+        return Sources(train, users=users)
     table = catalogue.from_events(train, items)
-    return Sources(train, table, similar_items(train, table, log))
+    return Sources(train, table, similar_items(train, table, log), users)

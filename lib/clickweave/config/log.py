@@ -7,6 +7,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, field_validator
 from clickweave.config.base import Duration, Section
 
 FileFormat = Literal["parquet", "csv", "json", "orc", "table"]
+CATEGORY_KINDS = ("categorical", "id")  # kinds of features whose values are equal or not, and nothing between
 
 
 def _path_or_spec(value: Any) -> Any:

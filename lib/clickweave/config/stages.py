@@ -135,8 +135,9 @@ class SampleConfig(Section):
     targets: tuple[Target, ...] = Field(
         (),
         description="events that are wanted beside these, a list of {name: cold_items, c, events}, {name: items, "
-        "items, events}, {name: rare_queries, c, events}, {name: sparse_users, floor, events}, {name: balance, column, "
-        "up_to} and {name: where, columns: {device: mobile, hour: [18, 23]}, events}",
+        "items, events}, {name: what_if, items: new_items.csv, events}, {name: rare_queries, c, events}, {name: "
+        "sparse_users, floor, events}, {name: balance, column, up_to} and {name: where, columns: {device: mobile, "
+        "hour: [18, 23]}, events}",
     )
     block_rows: int = Field(
         4096, ge=1, description="rows (or an eighth as many histories) that share one seed; part of what the seed means"

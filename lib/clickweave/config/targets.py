@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 
 from clickweave.config.base import Section
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig, Source
 from clickweave.errors import ConfigError
 
 HOUR = "hour"  # of the day, UTC: the one condition that is no column
@@ -34,6 +34,20 @@ class Items(Section):
     def check(self, log: SchemaConfig, grain: str) -> None:
         """Raises ConfigError where the log has no items."""
         _needs(log.item, self.name, "item")
+
+
+class WhatIf(Section):
+    """Events of items that do not exist yet, of which nothing is known but their attributes."""
+
+    name: Literal["what_if"]
+    items: Source = Field(description="table of the new items with schema.item_features, as source.items would hold it")
+    events: int = Field(10, ge=1, description="events for each of them")
+
+    def check(self, log: SchemaConfig, grain: str) -> None:
+        """Raises ConfigError where the log has no items, or none of their attributes is categorical or an id."""
+        _needs(log.item, self.name, "item")
+        if not any(spec.kind in CATEGORY_KINDS for spec in log.item_features.values()):
+            raise ConfigError("sample.targets: what_if needs a categorical or id feature in schema.item_features")
 
 
 class RareQueries(Section):
@@ -115,4 +129,6 @@ def _needs(role: object, target: str, name: str) -> None:
         raise ConfigError(f"sample.targets: {target} needs schema.{name}")
 
 
-Target = Annotated[ColdItems | Items | RareQueries | SparseUsers | Balance | Where, Field(discriminator="name")]
+Target = Annotated[
+    ColdItems | Items | WhatIf | RareQueries | SparseUsers | Balance | Where, Field(discriminator="name")
+]

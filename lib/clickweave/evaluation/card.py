@@ -15,6 +15,7 @@ def data_card(
     *,
     shareable: bool = False,
     about: str = "",
+    what_if: int = 0,
 ) -> str:
     """Markdown: source and terms, what is in it by origin, how it was judged, what it is for and not for.
 
@@ -22,6 +23,7 @@ def data_card(
         counts: rows of the mixed table by origin.
         shareable: whether the mix holds generated rows alone, as strategy `replace` proves.
         about: a paragraph before the counts, such as `about_days`.
+        what_if: items that do not exist.
     """
     rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
     verdicts = "\n".join(
@@ -45,7 +47,7 @@ def data_card(
 {rows}
 
 Augmentation: {operators}. Generator: {recipe.train.generator}. Mix: {recipe.mix.strategy}. Each row says in `origin`,
-`op` and `parent_id` where it came from. {_sharing(recipe, shareable)}
+`op` and `parent_id` where it came from. {_sharing(recipe, shareable)}{_of_what_if(what_if)}
 
 ## How it was judged
 | row | what | value | gate | grade |
@@ -67,6 +69,15 @@ log may be shared."""
 _SHAREABLE = """This mix is shareable: it was checked to hold generated rows alone, no real, augmented or blended row,
 no history that goes on with a real one, no parent and no real user id. What a generated row may still tell of real
 people is measured by the rows P below."""
+
+
+def _of_what_if(num_items: int) -> str:
+    if not num_items:
+        return ""
+    return f"""
+
+{num_items:,} items do not exist: they are what-if items of sample.targets, and `what_if` is true for them in `items`.
+Events of them have `:what_if` in `op`, and tell what similar items were like, nothing that was observed."""
 
 
 def about_days(days: Mapping[str, int], made: Collection[str]) -> str:

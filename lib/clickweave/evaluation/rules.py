@@ -12,10 +12,10 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import LabelColumns, SchemaConfig
-from clickweave.contracts.tables import BLENDED, GENERATED, event_columns, feature_column
+from clickweave.contracts.tables import BLENDED, GENERATED, IS_WHAT_IF, event_columns, feature_column
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.frames.align.continued import is_continued
+from clickweave.frames.align.continued import is_continued, is_what_if
 from clickweave.frames.normalise import feature_value
 from clickweave.frames.source_rows import label_from_thresholds
 
@@ -118,16 +118,22 @@ def _row_rules(schema: SchemaConfig, window: Window, is_synthetic: bool) -> dict
         value = F.col("propensity")
         rules["propensity lies in (0, 1]"] = value.isNotNull() & ~((value > 0) & (value <= 1))
     if schema.item is not None:
-        rules["item exists in the catalogue"] = F.col("item_id").isNotNull() & F.col("_item_known").isNull()
+        asked = F.col("_item_known").isNotNull() & F.coalesce(is_what_if(), F.lit(False))
+        invented = ~(F.coalesce("_item_known", F.lit(False)) | asked)
+        rules["item exists in the catalogue"] = F.col("item_id").isNotNull() & invented
     return rules
 
 
 def _with_catalogue(df: DataFrame, inputs: EvaluationInputs) -> DataFrame:
-    """Rows with `_item_<name>` and `_user_<name>` joined; the tables have one row per key, so their number stays."""
+    """Rows with `_item_<name>` and `_user_<name>` joined; the tables have one row per key, so their number stays.
+
+    `_item_known` is false for items of what-if targets, and null for those that no table has.
+    """
     for key, table, features in _tables(inputs):
         if table is not None:
             known = [F.col(feature_column(name)).alias(f"_{key}_{name}") for name in features]
-            side = table.select(f"{key}_id", F.lit(True).alias(f"_{key}_known"), *known)
+            exists = ~F.col(IS_WHAT_IF) if IS_WHAT_IF in table.columns else F.lit(True)
+            side = table.select(f"{key}_id", exists.alias(f"_{key}_known"), *known)
             df = df.join(side, on=f"{key}_id", how="left")
         else:
             df = df.withColumn(f"_{key}_known", F.lit(True))

@@ -52,11 +52,10 @@ def _check_types(source_type: StructType, log: SchemaConfig) -> None:
     if log.event_time is not None:
         _check_time(source_type, log.event_time.column, log.event_time, "schema.event_time")
     numbers = {"schema.position": log.position, "schema.propensity": log.propensity}
-    numbers |= {f"schema.features.{n}": s.column or n for n, s in log.event_features.items() if s.kind == "numeric"}
+    numbers |= {f"schema.labels.{level}": threshold.column for level, threshold in log.thresholds.items()}
     for role, column in numbers.items():
-        kind = "" if column is None else source_type[column].dataType.typeName()
-        if column is not None and kind in ("timestamp", "date", "timestamp_ntz", "binary"):
-            raise ContractError(f"ingest: column {column!r} is {kind}, not a number; map another one under {role}")
+        if column is not None:
+            _check_number(source_type, column, role)
 
 
 def check_side_table(table_type: StructType, key: str, side: Side, where: str) -> None:
@@ -104,6 +103,8 @@ def _check_kind(table_type: StructType, column: str, spec: FeatureSpec, role: st
     kind = table_type[column].dataType
     if spec.kind == "time":
         _check_time(table_type, column, spec, role)
+    if spec.kind == "numeric":
+        _check_number(table_type, column, role)
     if spec.kind == "vector" and not (isinstance(kind, ArrayType) and isinstance(kind.elementType, NumericType)):
         raise ContractError(
             f"ingest: column {column!r} ({role}) is {kind.simpleString()[:80]}; a vector is an array of numbers"
@@ -117,6 +118,12 @@ def _check_time(table_type: StructType, column: str, spec: TimeFormat, role: str
         raise ContractError(f"ingest: column {column!r} ({role}) is {kind}; leave out its unit and format")
     if not is_time and kind != "string" and spec.unit is None:
         raise ContractError(f"ingest: column {column!r} ({role}) is {kind}; set {role}.unit to s, ms or us")
+
+
+def _check_number(table_type: StructType, column: str, role: str) -> None:
+    kind = table_type[column].dataType.typeName()
+    if kind in ("timestamp", "date", "timestamp_ntz", "binary", "array", "map", "struct", "variant"):
+        raise ContractError(f"ingest: column {column!r} is {kind}, not a number; map another one under {role}")
 
 
 def _check_plain(table_type: StructType, column: str, role: str) -> None:

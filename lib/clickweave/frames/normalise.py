@@ -15,7 +15,7 @@ from clickweave.contracts.tables import feature_column
 from clickweave.frames.vectors import vector_value
 
 _FAR_US = 1 << 57  # some 4,500 years; what lies beyond is set to it, so that no wrong unit overflows
-_WANTED = {"numeric": "a number", "time": "a time", "vector": "a vector of finite numbers as long as the others"}
+WANTED = {"numeric": "a number", "time": "a time", "vector": "a vector of finite numbers as long as the others"}
 MICROS_PER_UNIT = {"s": 1_000_000, "ms": 1_000, "us": 1}
 
 
@@ -69,6 +69,12 @@ def feature_value(raw: Column, spec: FeatureSpec, length: int | None = None) -> 
     if spec.max is not None:
         value = F.when(value > spec.max, F.lit(spec.max)).otherwise(value)
     return value.cast("double")
+
+
+def is_lost(raw: Column, value: Column, spec: FeatureSpec) -> Column:
+    """Whether a raw column of a kind in WANTED holds something that its `feature_value` could not be made of."""
+    lost = raw.isNotNull() & value.isNull()
+    return lost if spec.kind == "vector" else lost & ~F.lower(F.trim(raw.cast("string"))).isin("nan", "")
 
 
 def _source(column: str) -> Column:
@@ -167,12 +173,10 @@ def _reasons(log: SchemaConfig, config: IngestConfig) -> Column:
         value = F.col("propensity")
         rules.append(("propensity is outside (0, 1]", ~value.between(0, 1) | (value == 0) | F.isnan(value)))
     for name, spec in log.event_features.items():
-        if spec.kind in _WANTED:
+        if spec.kind in WANTED:
             column = spec.column or name
-            lost = raw_is(column) & F.col(feature_column(name)).isNull()
-            if spec.kind != "vector":
-                lost = lost & ~F.lower(F.trim(_source(column).cast("string"))).isin("nan", "")
-            rules.append((f"feature {name} ({column}) is not {_WANTED[spec.kind]}", lost))
+            lost = is_lost(_source(column), F.col(feature_column(name)), spec)
+            rules.append((f"feature {name} ({column}) is not {WANTED[spec.kind]}", lost))
     return F.filter(
         F.array(*[F.when(test, F.lit(reason)) for reason, test in rules]), lambda reason: reason.isNotNull()
     )

@@ -14,6 +14,7 @@ from pyspark.sql import SparkSession
 
 import clickweave
 from clickweave.config.load import Recipe
+from clickweave.config.log import FileSource
 from clickweave.contracts.days import RunDays
 from clickweave.contracts.manifest import Manifest, digest
 from clickweave.errors import ConfigError, ContractError, PublishError
@@ -21,6 +22,7 @@ from clickweave.jobkit.day_plan import plan_days
 from clickweave.jobkit.progress import Progress
 from clickweave.jobkit.serving import KEPT, Serving, older_bundle, serving
 from clickweave.jobkit.session import make_session
+from clickweave.stages import what_if
 from clickweave.stages.context import StageRun
 from clickweave.stages.drift import measured_drift
 from clickweave.store import files
@@ -44,6 +46,7 @@ class Pipeline:
         self._run_days: RunDays | None = None
         self._session: SparkSession | None = None
         self._serving: Serving | None = None
+        self._stamps: dict[str, dict[str, str]] = {}
 
     def run(self, first: str = STAGES[0], last: str = STAGES[-1]) -> list[str]:
         """Runs the stages from `first` to `last` that are not done yet, and returns their names.
@@ -54,6 +57,7 @@ class Pipeline:
             ClickweaveError: as the stages say.
         """
         chosen = stages_between(first, last)
+        self._stamps = {stage: self._source_stamps(stage) for stage in STAGES[: STAGES.index(last) + 1]}
         ran = []
         for stage in STAGES[: STAGES.index(last) + 1]:
             if stage == "encode" and self._days is not None:
@@ -112,15 +116,11 @@ class Pipeline:
         self._progress.event(stage, "done", key=key, seconds=seconds, rows=result.rows)
 
     def _key(self, stage: str) -> tuple[str, dict[str, str]]:
-        """The stage's key and what it read: keys of its input stages; for ingest, stamps of the source files, or with
-        days what the source holds of these.
-        """
+        """The stage's key and what it read: keys of its input stages and stamps of files outside the workspace."""
         kept = self._workspace.manifest(stage) if self._serving is not None and stage in KEPT else None
         if kept is not None:
             return kept.key, kept.inputs
-        inputs = {name: self._input_key(name) for name in _module(stage).INPUTS}
-        if stage == "ingest":
-            inputs = self._source_stamps()
+        inputs = {name: self._input_key(name) for name in _module(stage).INPUTS} | self._stamps[stage]
         return digest([stage, code_version(), self._config(stage), inputs]), inputs
 
     def _older_bundle(self) -> Serving | None:
@@ -145,16 +145,28 @@ class Pipeline:
         manifest = self._workspace.manifest(stage)
         return "" if manifest is None else manifest.key
 
-    def _source_stamps(self) -> dict[str, str]:
+    def _source_stamps(self, stage: str) -> dict[str, str]:
+        """Digests of sizes and change times of the files outside the workspace that a stage reads.
+
+        Raises:
+            ContractError: one of them is not there.
+        """
         stamps = {}
-        if self._days is not None:
-            say = self._say("ingest")
-            self._run_days = plan_days(self._days, self._recipe, self._workspace, self._spark, say)
-            stamps = {"days": ", ".join(self._run_days.found), "events": digest(list(self._run_days.found.items()))}
-        for role in ("events", "items", "users"):
-            source = getattr(self._recipe.source, role)
-            if role not in stamps and source is not None and source_format(source, role) != "table":
-                stamps[role] = digest([files.file_stamps(path) for path in raw_files(source.path)])
+        if stage == "ingest":
+            if self._days is not None:
+                say = self._say("ingest")
+                self._run_days = plan_days(self._days, self._recipe, self._workspace, self._spark, say)
+                stamps = {"days": ", ".join(self._run_days.found), "events": digest(list(self._run_days.found.items()))}
+            for role in ("events", "items", "users"):
+                source = getattr(self._recipe.source, role)
+                if role not in stamps and source is not None and source_format(source, role) != "table":
+                    stamps[role] = _stamp(source)
+        elif stage == "sample":
+            for number in what_if.numbers_of(self._recipe):
+                source = what_if.source_of(self._recipe, number)
+                with what_if.told_of(number):
+                    if source_format(source, "items") != "table":
+                        stamps[f"targets[{number}]"] = _stamp(source)
         return stamps
 
     def _config(self, stage: str) -> dict[str, object]:
@@ -195,6 +207,10 @@ def code_version() -> str:
         if path.suffix in (".py", ".j2", ".css"):
             content.update(path.read_bytes())
     return f"{clickweave.__version__}+{content.hexdigest()[:12]}"
+
+
+def _stamp(source: FileSource) -> str:
+    return digest([files.file_stamps(path) for path in raw_files(source.path)])
 
 
 def _module(stage: str) -> ModuleType:

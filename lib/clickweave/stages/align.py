@@ -35,6 +35,7 @@ from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.stages.fitting import Fitting, with_attributes
 from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
+from clickweave.stages.what_if import numbers_of
 from clickweave.store import files
 from clickweave.store.tables import source_type
 
@@ -94,7 +95,8 @@ def _in_the_window(
     """
     log = run.recipe.log
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
-    events = rows.as_events(raw, log, run.key, run.recipe.train.generator)
+    new = numbers_of(run.recipe)
+    events = rows.as_events(raw, log, run.key, run.recipe.train.generator, what_if=new)
     events = inside(_with_slates(run, codec, events, source_type(train)), window)
     goes_on = continued_rows(train, events) if CONTINUES in raw.columns else None
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})

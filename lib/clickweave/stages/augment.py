@@ -44,12 +44,13 @@ def run(run: StageRun) -> StageResult:
 def _sources(run: StageRun) -> Sources:
     """What the recipe's operators read; neighbours are computed once and written, if one asks for them."""
     log, train = run.recipe.log, run.read_part(TRAIN)
+    users = None if log.user is None else run.read("ingest", "users")
     if log.item is None:
-        return Sources(train)
+        return Sources(train, users=users)
     items = run.read("ingest", "items")
     needed = any(map(needs_neighbours, run.recipe.augment.operators))
     neighbours = run.write("neighbours", similar_items(train, items, log)) if needed else None
-    return Sources(train, items, neighbours)
+    return Sources(train, items, neighbours, users)
 
 
 def _plain(fitted: object) -> object:

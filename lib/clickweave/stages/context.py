@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from clickweave.config.load import Recipe
 from clickweave.contracts.days import RunDays
 from clickweave.contracts.manifest import Manifest, Output
+from clickweave.contracts.tables import IS_WHAT_IF
 from clickweave.store.tables import count_rows, read_table, write_table
 from clickweave.store.workspace import Workspace
 
@@ -57,6 +59,17 @@ class StageRun:
         if self.rows_of_part(part) == 0:
             return self.spark.createDataFrame([], schema)
         return read_table(self.spark, f"{real}/part={part}", schema=schema)
+
+    def read_items(self) -> DataFrame:
+        """All items that generated events may be of, one row each: the catalogue's and those of what-if targets, which
+        the column IS_WHAT_IF tells apart.
+        """
+        items = self.read("ingest", "items").withColumn(IS_WHAT_IF, F.lit(False))
+        sampled = self.workspace.manifest("sample")
+        if sampled is None or IS_WHAT_IF not in sampled.outputs:
+            return items
+        new = self.read("sample", IS_WHAT_IF).withColumn(IS_WHAT_IF, F.lit(True))
+        return items.unionByName(new.select(*items.columns))
 
     def rows_of_part(self, part: str) -> int:
         """Rows of one part of `real`."""

@@ -5,11 +5,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame
 
+from clickweave.contracts.tables import IS_WHAT_IF
 from clickweave.evaluation.card import about_days, data_card
 from clickweave.stages.context import StageRun
 from clickweave.store import files
 
-READS = ("ingest", "augment", "align", "mix", "evaluate")
+READS = ("ingest", "augment", "sample", "align", "mix", "evaluate")
 SIDES = {"items": "item_id", "users": "user_id"}
 
 
@@ -25,7 +26,7 @@ def side_tables(run: StageRun) -> dict[str, DataFrame]:
         users = users.join(run.read("mix", "mixed").select("user_id").distinct(), "user_id", "left_semi")
     else:
         users = run.read("ingest", "users").unionByName(users)
-    return {"items": run.read("ingest", "items"), "users": users}
+    return {"items": run.read_items(), "users": users}
 
 
 def write_papers(
@@ -50,7 +51,9 @@ def write_papers(
     about |= {} if days is None else {"days": days}
     files.write_text(f"{place}/manifest.json", json.dumps(about, indent=2, sort_keys=True))
     told = "" if days is None or run.days is None else about_days(days, run.days.found)
-    card = data_card(run.recipe, run.manifest("mix").rows, report, shareable=shareable, about=told)
+    new = run.manifest("sample").outputs.get(IS_WHAT_IF)
+    num_new = 0 if new is None else new.rows
+    card = data_card(run.recipe, run.manifest("mix").rows, report, shareable=shareable, about=told, what_if=num_new)
     files.write_text(f"{place}/DATA_CARD.md", card)
     for name in ("report.json", "report.html"):
         files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))

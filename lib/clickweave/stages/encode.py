@@ -25,6 +25,7 @@ from clickweave.contracts.tables import TRAIN
 from clickweave.frames.draws import unit_draw
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.stages.older_bundle import keep_for_other_days
+from clickweave.stages.what_if import new_items
 from clickweave.store import files
 
 INPUTS = ("ingest",)
@@ -36,6 +37,7 @@ GROUPS_TARGET = 64  # row groups wanted where the log is small, so that 8 ranks 
 def run(run: StageRun) -> StageResult:
     """Fits the codec, then writes shards: same rows in the same order in the same files on every run."""
     config, log = run.recipe.encode, run.recipe.log
+    new_items(run)  # what is wrong with them is told before training
     grain = config.grain or ROW
     num_rows = run.rows_of_part(TRAIN)
     group_rows = max(1, min(config.row_group_rows, num_rows // GROUPS_TARGET))

@@ -22,7 +22,7 @@ def run(run: StageRun) -> StageResult:
         holdout=run.read_part(HOLDOUT),
         synthetic=run.read("align", "synthetic"),
         mixed=run.read("mix", "mixed"),
-        items=run.read("ingest", "items"),
+        items=run.read_items(),
         users=users,
         schema=run.recipe.log,
         config=run.recipe.evaluate,

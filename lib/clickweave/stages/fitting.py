@@ -235,6 +235,6 @@ def with_attributes(run: StageRun, rows: DataFrame, users: DataFrame) -> DataFra
     attributes.
     """
     items, people = catalogue.sides(run.recipe.log)
-    tables = [(items, run.read("ingest", "items")), (people, users)]
+    tables = [(items, run.read_items()), (people, users)]
     told = [(side, table) for side, table in tables if side.features]
     return reduce(lambda joined, each: catalogue.join_attributes(joined, each[1], each[0]), told, rows)

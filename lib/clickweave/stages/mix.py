@@ -17,7 +17,7 @@ from clickweave.frames.mix.registry import Strategy, strategy
 from clickweave.frames.mix.sources import AUTO, MixSources
 from clickweave.stages.context import StageResult, StageRun
 
-INPUTS = ("ingest", "augment", "align")
+INPUTS = ("ingest", "augment", "sample", "align")
 SECTIONS = ("mix", "log")
 
 
@@ -45,7 +45,7 @@ def _sources(run: StageRun) -> MixSources:
         real=run.read_part(TRAIN).unionByName(run.read_part(REFERENCE)),
         augmented=run.read("augment", "augmented"),
         synthetic=run.read("align", "synthetic"),
-        items=None if run.recipe.log.item is None else run.read("ingest", "items"),
+        items=None if run.recipe.log.item is None else run.read_items(),
         num_real=run.rows_of_part(TRAIN) + run.rows_of_part(REFERENCE),
         num_synthetic=run.manifest("align").rows["synthetic"],
         run_id=run.key,

@@ -50,7 +50,7 @@ def in_these_days(
     if not of_other_days(run, codec):
         return raw, {}
     log, sample = run.recipe.log, run.manifest("sample")
-    known = with_known_items(raw, run.read("ingest", "items")) if log.item is not None else raw
+    known = with_known_items(raw, run.read_items()) if log.item is not None else raw
     num_known = known.count()
     told = {"older_bundle": sample.metrics.get("older_bundle"), "unknown_items": sample.rows["sampled"] - num_known}
     if log.event_time is None:

@@ -8,8 +8,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import ENTITY, CodecSpec
-from clickweave.config.targets import ColdItems, Items, SparseUsers
-from clickweave.contracts.tables import TRAIN
+from clickweave.config.targets import ColdItems, Items, SparseUsers, WhatIf
+from clickweave.contracts.tables import IS_WHAT_IF, TRAIN
 from clickweave.errors import ContractError
 from clickweave.frames.align.continued import CONTINUES
 from clickweave.frames.align.rows import TARGET
@@ -22,6 +22,7 @@ from clickweave.sampling.targets.draws import AS_ITEM
 from clickweave.sampling.targets.plan import Known, planned
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.stages.older_bundle import draws_for_one, num_real, of_other_days
+from clickweave.stages.what_if import new_items
 from clickweave.training.bundle import load_bundle_files, open_bundle
 
 INPUTS = ("ingest", "encode", "train")
@@ -72,7 +73,7 @@ def _targeted(
             few = coded.join(sparse, "entity_id", "left_semi")
             part = continued_blocks(few, bundle, codec, asked[-1], block, own, of=max(1, asked[-1]))
         else:
-            plan = planned(target, known)
+            plan = planned(target, known, number)
             rows = run.write(f"plan_{number}", plan.rows)
             asked.append(rows.agg(F.sum("asked")).collect()[0][0] or 0)
             request = Request(replace(plan, rows=rows), codec, config, asked[-1], block, f"target {number}")
@@ -86,12 +87,14 @@ def _targeted(
 
 
 def _known(run: StageRun, codec: CodecSpec) -> Known:
-    """What plans are made from; similar items are written once, if a target needs them."""
-    train, items = run.read_part(TRAIN), run.read("ingest", "items")
-    near = None
-    if any(isinstance(target, ColdItems | Items) for target in run.recipe.sample.targets):
-        near = run.write("neighbours", similar_items(train, items, run.recipe.log))
-    return Known(train, items, near, run.read("encode", "shards"), codec, run.recipe.log)
+    """What plans are made from; new items are written as IS_WHAT_IF, similar items once, where a target needs them."""
+    train, items, new, near = run.read_part(TRAIN), run.read("ingest", "items"), new_items(run), None
+    if new is not None:
+        new = run.write(IS_WHAT_IF, new)
+    if any(isinstance(target, ColdItems | Items | WhatIf) for target in run.recipe.sample.targets):
+        all_items = items if new is None else items.unionByName(new.select(*items.columns))
+        near = run.write("neighbours", similar_items(train, all_items, run.recipe.log))
+    return Known(train, items, near, run.read("encode", "shards"), codec, run.recipe.log, new)
 
 
 def _as_asked(raw: DataFrame) -> DataFrame:

@@ -50,6 +50,7 @@ def mall_folder(stages_in, tmp_path_factory):
     stage, recipe = stages_in(folder), recipe_of(folder, MALL.model_dump(exclude_defaults=True))
     for module in (ingest, fake("augment", "augmented", augmented), fake("align", "synthetic", as_made(MALL))):
         stage(module, recipe)
+    stage(SimpleNamespace(__name__="clickweave.stages.sample", run=lambda step: SimpleNamespace(rows={})), recipe)
     return folder
 
 

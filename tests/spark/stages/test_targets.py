@@ -1,19 +1,26 @@
 """sample.targets: from the plan over the draws to rows of the log, for generators of rows and of histories."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 import toys
+from pyspark.sql import functions as F
 
 from clickweave.codec.spec import CodecSpec, ColumnSpec
 from clickweave.config.load import check_recipe
 from clickweave.config.log import SchemaConfig
 from clickweave.errors import ConfigError, ContractError
+from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.evaluation.rules import Window, count_broken
 from clickweave.jobkit.cli import VARIANTS
 from clickweave.sampling.targets.conditions import conditions
-from clickweave.stages import align, encode, ingest, sample, train
+from clickweave.stages import align, augment, encode, ingest, mix, publish, sample, train
 from clickweave.store import files
+from clickweave.store.export import export_table
+from clickweave.store.publish import current_version
 
 START = 1_700_438_400  # 2023-11-20 00:00 UTC
 COLD = [f"cold{kind}" for kind in range(3)] + [f"new{kind}" for kind in range(3)]
@@ -23,6 +30,7 @@ TARGETS = [
     {"name": "where", "columns": {"device": "mobile", "hour": [18, 23]}, "events": 90},
     {"name": "balance", "column": "label"},
 ]
+HATS = [f"hat{kind}" for kind in range(3)]  # of the what-if target: in no catalogue
 SPARSE = {"name": "sparse_users", "floor": 4, "events": 2}
 
 
@@ -36,13 +44,22 @@ def write_log(folder):
             item = f"k{kind}-{int(rng.integers(0, 8))}"
             rows.append((f"u{user}", item, at, int(rng.random() < 0.2), ("web", "mobile")[int(rng.random() < 0.3)]))
     rows += [(f"u{30 + kind}", f"cold{kind}", START + 86_400 * 12, 0, "web") for kind in range(3)]
-    pd.DataFrame(rows, columns=["user", "item", "ts", "click", "device"]).to_parquet(folder / "events.parquet")
+    events = pd.DataFrame(rows, columns=["user", "item", "ts", "click", "device"])
+    events.assign(kind=events["item"].map(kind_of)).to_parquet(folder / "events.parquet")
     names = sorted({row[1] for row in rows} | {f"new{kind}" for kind in range(3)})
-    kinds = [f"kind{name[1] if name[0] == 'k' else name[-1]}" for name in names]
-    pd.DataFrame({"item": names, "kind": kinds}).to_parquet(folder / "items.parquet")
+    pd.DataFrame({"item": names, "kind": map(kind_of, names)}).to_parquet(folder / "items.parquet")
+    pd.DataFrame({"id": HATS, "kind": map(kind_of, HATS)}).to_csv(folder / "hats.csv", index=False)
 
 
-def recipe_of(folder, generator, targets, entities=40):
+def kind_of(item):
+    return f"kind{item[1] if item[0] == 'k' else item[-1]}"
+
+
+def what_if(folder):
+    return {"name": "what_if", "items": {"path": str(folder / "hats.csv"), "key": "id"}, "events": 9}
+
+
+def recipe_of(folder, generator, targets, entities=40, strategy="share"):
     raw = {
         "dataset": "targets",
         "source": {"events": str(folder / "events.parquet"), "items": str(folder / "items.parquet")},
@@ -58,6 +75,7 @@ def recipe_of(folder, generator, targets, entities=40):
         "encode": {"min_users": 1},
         "train": {"generator": generator, "epochs": 8, "batch_size": 64},
         "sample": {"entities": entities, "block_rows": 64, "targets": targets},
+        "mix": {"strategy": strategy},
     }
     return check_recipe(toys.merged(toys.COMMON, raw), VARIANTS)
 
@@ -67,10 +85,10 @@ def done(stages_in, tmp_path_factory, request):
     """generator, folder, stage runner, stage -> result and run."""
     folder = tmp_path_factory.mktemp(request.param)
     write_log(folder)
-    targets = [*TARGETS, SPARSE] if request.param == "journey" else TARGETS
+    targets = [*TARGETS, what_if(folder), *([SPARSE] if request.param == "journey" else [])]
     recipe, run = recipe_of(folder, request.param, targets), stages_in(folder)
     found = {m.__name__.rpartition(".")[2]: run(m, recipe) for m in (ingest, encode, train, sample, align)}
-    plans = [found["sample"][1].read_own(f"plan_{number}").toPandas() for number in range(len(TARGETS))]
+    plans = [found["sample"][1].read_own(f"plan_{number}").toPandas() for number in range(len(TARGETS) + 1)]
     return request.param, folder, run, found, plans
 
 
@@ -83,9 +101,10 @@ def of(raw, number):
     return raw[raw["target"] == number]
 
 
-def test_cold_items_get_what_was_asked_from_users_of_their_kind(done, raw):
-    made = of(raw, 0)
-    assert made["item_id"].value_counts().to_dict() == dict.fromkeys(COLD, 7)
+@pytest.mark.parametrize(("number", "items", "each"), [(0, COLD, 7), (4, HATS, 9)])
+def test_cold_items_and_new_ones_get_what_was_asked_from_users_of_their_kind(done, raw, number, items, each):
+    made = of(raw, number)
+    assert made["item_id"].value_counts().to_dict() == dict.fromkeys(items, each)
     if done[0] == "journey":
         kinds = made["continues"].str[1:].astype(int) % 3
     else:
@@ -113,10 +132,9 @@ def test_rare_labels_come_up_to_the_frequent_one(done, raw):
     assert len(made) == real[0] - real[1]
 
 
+@pytest.mark.parametrize("done", ["journey"], indirect=True, scope="module")
 def test_histories_of_sparse_users_go_on(done, raw):
-    if done[0] != "journey":
-        pytest.skip("rows have no histories")
-    made = of(raw, 4)
+    made = of(raw, 5)
     assert set(made["continues"]) == {f"u{user}" for user in range(9)}
     assert made.groupby("continues").size().max() <= 2
 
@@ -126,6 +144,7 @@ def test_the_manifest_tells_what_was_asked_drawn_and_accepted(done, raw):
     assert [each["accepted"] for each in told] == [len(of(raw, number)) for number in range(len(told))]
     assert told[0]["asked"] == 42
     assert told[2]["drawn"] >= told[2]["accepted"]
+    assert told[4] == {"name": "what_if", "asked": 27, "drawn": 27, "accepted": 27}
     plan = done[4][0].set_index("value")
     assert plan["real"].to_dict() == {f"cold{k}": 1 for k in range(3)} | {f"new{k}": 0 for k in range(3)}
     assert [plan["asked"].sum() for plan in done[4][:3]] == [42, 50, 90]
@@ -157,6 +176,50 @@ def test_events_of_new_items_are_rows_of_the_log_with_their_attributes(done):
     continues = made["user_id"].isin(real)
     assert continues.all() if done[0] == "journey" else not continues.any()
     assert (made["op"].str.endswith(":continue") == continues).all()
+
+
+def test_events_of_items_that_do_not_exist_say_so_and_have_their_attributes(done):
+    made = done[3]["align"][1].read_own("synthetic").select("item_id", "op", "source.item", "source.kind").toPandas()
+    hats = made[made["item_id"].isin(HATS)]
+    assert len(hats) >= 20  # of 27
+    assert set(hats["op"]) == {f"{done[0]}:target:what_if" + (":continue" if done[0] == "journey" else "")}
+    assert not made[~made["item_id"].isin(HATS)]["op"].str.contains("what_if").any()
+    assert (hats["item"] == hats["item_id"]).all()
+    assert (made["kind"] == made["item_id"].map(kind_of)).all()
+
+
+def test_items_that_do_not_exist_count_as_known_where_they_were_asked_for_alone(done):
+    step = done[3]["align"][1]
+    train, made = step.read("ingest", "real").drop("part"), step.read_own("synthetic")
+    rule = "item exists in the catalogue"
+    for rows, broken in ((made, 0), (made.withColumn("op", F.regexp_replace("op", ":what_if", "")), None)):
+        inputs = EvaluationInputs(
+            train, train.limit(0), rows, rows, step.read_items(), None, step.recipe.log, step.recipe.evaluate
+        )
+        counted = count_broken(rows, inputs, Window(None, None), is_synthetic=True)
+        assert counted[rule] == (made.where(F.col("item_id").isin(HATS)).count() if broken is None else broken)
+
+
+@pytest.mark.parametrize("strategy", ["concat", "replace"])
+def test_a_version_holds_items_that_do_not_exist_and_tells_them_apart(done, strategy, tmp_path):
+    generator, folder, run, found, _ = done
+    recipe = recipe_of(folder, generator, found["sample"][1].recipe.sample.model_dump()["targets"], strategy=strategy)
+    for module in (augment, mix, SimpleNamespace(__name__="clickweave.stages.evaluate", run=judged)):
+        run(module, recipe)
+    key = SimpleNamespace(__name__="clickweave.stages.publish", run=lambda step: publish.run(rekeyed(step, strategy)))
+    _, step = run(key, recipe)
+    place = step.workspace.path(current_version(step.workspace).path)
+    items = pd.read_parquet(f"{place}/items").set_index("item_id")
+    assert set(items.index[items["what_if"]]) == set(HATS)
+    assert "3 items do not exist" in files.read_bytes(f"{place}/DATA_CARD.md").decode()
+    assert files.read_json(f"{place}/manifest.json")["stages"]["sample"]["metrics"]["targets"][4]["asked"] == 27
+    out = str(tmp_path / "out.parquet")
+    export_table(step.workspace, "published", out, part=None, adds_label=False)
+    hats = pd.read_parquet(out).query("item in @HATS")
+    # with histories that go on no shareable set holds the events; re-enacted users are nobody
+    assert (len(hats) > 0) == (strategy == "concat" or generator == "autoregressive")
+    assert (hats["kind"] == hats["item"].map(kind_of)).all()
+    assert hats["ts"].notna().all()
 
 
 @pytest.mark.parametrize(
@@ -203,6 +266,20 @@ def test_a_label_that_a_threshold_makes_is_a_range_of_its_column():
         assert found.checks[0].holds(rows).tolist() == holds
     with pytest.raises(ContractError, match="label must be 0 or one of 1"):
         conditions({"label": 2}, spec, log)
+
+
+def judged(step):
+    """A stage in place of evaluate that finds nothing wrong."""
+    folder = step.file("report")
+    files.write_json(f"{folder}/report.json", {"verdict": {"sentence": "Fine."}, "rows": []})
+    files.write_text(f"{folder}/report.html", "")
+    return SimpleNamespace(rows={})
+
+
+def rekeyed(step, name):
+    """The step as a run of its own, so that each publishes its own version."""
+    step.key = f"publish {name}"
+    return step
 
 
 def _codec(done):

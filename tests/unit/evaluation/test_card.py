@@ -22,3 +22,8 @@ def test_only_a_mix_of_generated_rows_alone_is_called_shareable(generator):
     assert "This mix is shareable: it was checked to hold generated rows alone" in alone
     assert "also holds real rows" not in alone
     assert ("re-enact real users" in alone) == (generator == "vae")
+
+
+def test_items_that_do_not_exist_are_told():
+    assert "do not exist" not in card("vae")
+    assert "7 items do not exist: they are what-if items of sample.targets" in card("vae", what_if=7)

@@ -88,6 +88,22 @@ def test_changed_data_or_code_reruns_everything(world):
     assert world() == STAGES
 
 
+def test_other_items_of_a_what_if_target_rerun_sample_and_missing_ones_stop_the_run_before_it_starts(world, tmp_path):
+    hats = tmp_path / "hats.csv"
+    target = {"name": "what_if", "items": str(hats)}
+    schema = {"user": "u", "item": "i", "item_features": {"kind": "categorical"}}
+    told = {"sample": {"targets": [target]}, "schema": schema}
+    with pytest.raises(
+        ContractError, match=r"sample.targets\[0\]: what_if: no items at .*hats.csv.*targets\[0\].items$"
+    ):
+        world(**told)
+    assert not world.root.exists()
+    hats.write_text("i,kind\n7,a\n")
+    assert world(**told) == STAGES
+    hats.write_text("i,kind\n7,a\n8,b\n")
+    assert world(**told) == STAGES[STAGES.index("sample") :]
+
+
 def test_a_removed_or_damaged_output_is_made_again(world):
     world()
     files.delete_dir(str(next(path for path in (world.root / "train").iterdir() if path.is_dir())))

@@ -3,7 +3,7 @@
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from clickweave.contracts.tables import CONTINUED, GENERATED, TARGETED
+from clickweave.contracts.tables import CONTINUED, GENERATED, TARGETED, WHAT_IF
 from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.keys import TEXT_PREFIX
 from clickweave.frames.runs import RUN_LENGTH
@@ -19,6 +19,11 @@ def is_continued() -> Column:
 def is_targeted() -> Column:
     """Whether sample.targets asked for an event, by `op`."""
     return F.col("op").contains(TARGETED)
+
+
+def is_what_if() -> Column:
+    """Whether an event was asked for as one of an item that does not exist, by `op`."""
+    return F.col("op").contains(TARGETED + WHAT_IF)
 
 
 def continued_rows(train: DataFrame, events: DataFrame) -> DataFrame:

@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from clickweave.config.log import SchemaConfig
-from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, TARGETED, feature_column
+from clickweave.contracts.tables import CONTINUED, DAY_US, GENERATED, KEY_COLUMNS, TARGETED, WHAT_IF, feature_column
 from clickweave.frames.align.continued import CONTINUES
 from clickweave.frames.align.keys import IdSpace, id_space, renamed
 from clickweave.frames.draws import row_key
@@ -84,11 +84,14 @@ def with_new_ids(raw: DataFrame, numbers: EntityNumbers, space: IdSpace, run_id:
     return raw.withColumn(NEW_ID, F.coalesce(CONTINUES, new_id) if CONTINUES in raw.columns else new_id)
 
 
-def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFrame:
+def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str, *, what_if: tuple[int, ...] = ()) -> DataFrame:
     """Canonical key, label and provenance columns for raw synthetic rows; one row per row. Narrow.
 
     Requires block, place (with entity_place where rows are events of histories), the decoded columns, and the new ids
     except where each row is its own entity.
+
+    Args:
+        what_if: numbers of the targets that asked for items that do not exist.
     """
     places = [name for name in ("block", ENTITY_PLACE, "place") if name in raw.columns]
     rows = raw.withColumn("row_id", row_key(*places, salt=f"synthetic {run_id}"))
@@ -108,6 +111,7 @@ def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFr
     made_by = F.lit(op)
     if TARGET in rows.columns:
         made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(TARGETED))
+        made_by = F.concat(made_by, F.when(F.col(TARGET).isin(*what_if), WHAT_IF).otherwise(""))
     if CONTINUES in rows.columns:
         made_by = F.concat(made_by, F.when(F.col(CONTINUES).isNull(), "").otherwise(CONTINUED))
     provenance = {"origin": F.lit(GENERATED), "op": made_by, "parent_id": F.lit(None).cast("bigint")}

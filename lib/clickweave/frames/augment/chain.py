@@ -13,7 +13,7 @@ from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.registry import operator
 
 if TYPE_CHECKING:
-    from pyspark.sql import DataFrame
+    from pyspark.sql import Column, DataFrame
     from pyspark.sql.types import StructType
 
 
@@ -23,8 +23,11 @@ def chain_name(chain: Sequence[BaseModel]) -> str:
 
 
 def needs_neighbours(chain: Sequence[BaseModel]) -> bool:
-    """Whether one of its operators reads similar items."""
-    return any(operator(chain_name([params])).NEEDS_NEIGHBOURS for params in chain)
+    """Whether one of its operators reads similar items; parameters may say that theirs does not."""
+    return any(
+        operator(chain_name([params])).NEEDS_NEIGHBOURS and getattr(params, "needs_neighbours", True)
+        for params in chain
+    )
 
 
 def rewritten(
@@ -40,15 +43,19 @@ def rewritten(
     from clickweave.frames.source_rows import with_lean_source, with_source
 
     sources = replace(sources, train=with_lean_source(sources.train, log, raw_type))
-    made, found, changes_item = sources.train, [], False
+    made, found, changes_item, changes_user = sources.train, [], False, False
     for params in chain:
         chosen = operator(chain_name([params]))
         fitted = chosen.fit(sources, params, log)
         made = chosen.apply(replace(sources, train=made), fitted, params, log, seed)
         found.append(fitted)
         changes_item |= chosen.CHANGES_ITEM
-    items, _ = catalogue.sides(log)
-    attributes = catalogue.raw_attributes(items, raw_type) if changes_item else {}
-    if attributes and sources.items is not None:
-        made = catalogue.join_attributes(made, sources.items, items)
+        changes_user |= getattr(chosen, "CHANGES_USER", False)
+    items, people = catalogue.sides(log)
+    attributes: dict[str, Column] = {}
+    for side, table, changes in ((items, sources.items, changes_item), (people, sources.users, changes_user)):
+        carried = catalogue.raw_attributes(side, raw_type) if changes else {}
+        if carried and table is not None:
+            made = catalogue.join_attributes(made, table, side)
+            attributes |= carried
     return with_source(made, log, raw_type, attributes=attributes), found

@@ -22,11 +22,13 @@ class Sources:
         train: the rows that it rewrites, canonical columns; in a chain those of the operator before.
         items: one row per item_id with `feature_<x>` for each of the log's item_features; None for a log without items.
         neighbours: similar items (frames/augment/neighbours.py) where the operator asks for them by NEEDS_NEIGHBOURS.
+        users: one row per user_id with `feature_<x>` for each of the log's user_features.
     """
 
     train: DataFrame
     items: DataFrame | None = None
     neighbours: DataFrame | None = None
+    users: DataFrame | None = None
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.frames.augment.copies import SESSION
-from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -36,8 +35,9 @@ def similar_items(train: DataFrame, items: DataFrame, log: SchemaConfig) -> Data
     together = _together(train, log)
     if features:
         popular = train.groupBy("item_id").count()
-        alike = _alike(items, popular, features).select("item_id", "neighbour_id", (F.col("alike") / 2).alias("part"))
-        parts = together.select("item_id", "neighbour_id", (F.col("npmi") / 2).alias("part")).unionByName(alike)
+        pairs = alike(items, items, popular, features, "item_id")
+        equal = pairs.select("item_id", "neighbour_id", (F.col("alike") / 2).alias("part"))
+        parts = together.select("item_id", "neighbour_id", (F.col("npmi") / 2).alias("part")).unionByName(equal)
     else:
         parts = together.withColumnRenamed("npmi", "part")
     pairs = parts.groupBy("item_id", "neighbour_id").agg(F.sum("part").alias("similarity"))
@@ -74,21 +74,25 @@ def _together(train: DataFrame, log: SchemaConfig) -> DataFrame:
     return found.select("item_id", "neighbour_id", npmi.alias("npmi")).where("npmi > 0")
 
 
-def _alike(items: DataFrame, popular: DataFrame, features: list[str]) -> DataFrame:
-    """item_id, neighbour_id and the share of equal attributes of items that have the first attribute in common; of its
-    values the MOST_ALIKE most frequent items are neighbours.
+def alike(asked: DataFrame, table: DataFrame, popular: DataFrame, features: list[str], key: str) -> DataFrame:
+    """`key`, neighbour_id and the share of equal attributes of rows that have the first attribute in common; of its
+    values the MOST_ALIKE rows of `table` with the highest `count` are neighbours.
+
+    Args:
+        asked: rows of `table` (one row per key) whose neighbours are wanted.
+        popular: `key` and `count` of the rows that may be neighbours.
     """
     from pyspark.sql import Window
     from pyspark.sql import functions as F
 
-    known = items.where(F.col(features[0]).isNotNull()).select("item_id", *features)
-    first = Window.partitionBy(features[0]).orderBy(F.desc("count"), "item_id")
-    ranked = known.join(popular, "item_id").withColumn("place", F.row_number().over(first))
-    heads = ranked.where(F.col("place") <= MOST_ALIKE).select(
-        F.col("item_id").alias("neighbour_id"), *[F.col(name).alias(f"other_{name}") for name in features]
-    )
-    pairs = known.join(heads, F.col(features[0]) == F.col(f"other_{features[0]}")).where("item_id <> neighbour_id")
+    known = F.col(features[0]).isNotNull()
+    first = Window.partitionBy(features[0]).orderBy(F.desc("count"), key)
+    ranked = table.where(known).select(key, *features).join(popular, key)
+    heads = ranked.withColumn("place", F.row_number().over(first)).where(F.col("place") <= MOST_ALIKE)
+    others = heads.select(F.col(key).alias("neighbour_id"), *[F.col(name).alias(f"other_{name}") for name in features])
+    wanted = asked.where(known).select(key, *features)
+    pairs = wanted.join(others, F.col(features[0]) == F.col(f"other_{features[0]}")).where(f"{key} <> neighbour_id")
     equal = F.lit(0)
     for name in features:
         equal = equal + F.coalesce((F.col(name) == F.col(f"other_{name}")).cast("int"), F.lit(0))
-    return pairs.select("item_id", "neighbour_id", (equal / F.lit(len(features))).alias("alike"))
+    return pairs.select(key, "neighbour_id", (equal / F.lit(len(features))).alias("alike"))

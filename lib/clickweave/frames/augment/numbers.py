@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clickweave.config.log import EventTypes, LabelColumns, SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, EventTypes, LabelColumns, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame
-
-CATEGORY_KINDS = ("categorical", "id")
 
 
 @dataclass(frozen=True)

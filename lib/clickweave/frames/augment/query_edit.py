@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from clickweave.config.base import Section
-from clickweave.config.log import SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
 from clickweave.frames.augment.copies import Sources
-from clickweave.frames.augment.numbers import CATEGORY_KINDS
 
 if TYPE_CHECKING:
     from pyspark.sql import Column, DataFrame

@@ -3,6 +3,7 @@
     fit(sources, params, log) -> frozen dataclass or None     the one place with an action (law 14)
     apply(sources, fitted, params, log, seed) -> DataFrame    new rows in canonical columns, with parent_id
     CHANGES_ITEM                                              whether item attributes must be joined anew
+    CHANGES_USER                                              whether user attributes must; left out where not
     NEEDS_NEIGHBOURS                                          whether it reads sources.neighbours
 
 `apply` keeps the columns of sources.train (frames/augment/copies.py); `source` is still the parent's and is rebuilt by

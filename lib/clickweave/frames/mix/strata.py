@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from clickweave.config.log import FeatureSpec, SchemaConfig
+from clickweave.config.log import CATEGORY_KINDS, FeatureSpec, SchemaConfig
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ConfigError
-from clickweave.frames.augment.numbers import CATEGORY_KINDS
 from clickweave.frames.mix.sources import MixSources
 
 if TYPE_CHECKING:

@@ -13,10 +13,11 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import FIRST_VALUE, VALUES, CodecSpec, ColumnSpec
-from clickweave.config.log import SchemaConfig
-from clickweave.config.targets import Balance, ColdItems, Items, RareQueries, Where
+from clickweave.config.log import CATEGORY_KINDS, SchemaConfig
+from clickweave.config.targets import Balance, ColdItems, Items, RareQueries, WhatIf, Where
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ContractError
+from clickweave.frames.align.rows import TARGET
 from clickweave.sampling.targets.conditions import Check, Conditions, conditions
 
 PROXIES = 5  # similar items that stand in for one
@@ -34,6 +35,7 @@ class Known:
         items: the catalogue, one row per item_id.
         neighbours: similar items (frames/augment/neighbours), where a target needs them.
         shards: the coded rows.
+        new_items: those of what-if targets, with attributes and the number of their TARGET; None where there are none.
     """
 
     train: DataFrame
@@ -42,6 +44,7 @@ class Known:
     shards: DataFrame
     spec: CodecSpec
     log: SchemaConfig
+    new_items: DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -53,8 +56,8 @@ class Plan:
     checks: tuple[Check, ...] = ()
 
 
-def planned(target: ColdItems | Items | RareQueries | Balance | Where, known: Known) -> Plan:
-    """The plan of one target.
+def planned(target: ColdItems | Items | WhatIf | RareQueries | Balance | Where, known: Known, number: int) -> Plan:
+    """The plan of one target, the one of that number.
 
     Raises:
         ContractError: what is asked for cannot be drawn; names it.
@@ -64,6 +67,8 @@ def planned(target: ColdItems | Items | RareQueries | Balance | Where, known: Kn
             return _of_cold_items(target, known)
         case Items():
             return _of_items(target, known)
+        case WhatIf():
+            return _of_new_items(target, known, number)
         case RareQueries():
             coded = _coded(_column(known.spec, "query"), known)
             rare = coded.where((F.col("events") > 0) & (F.col("events") < target.c))
@@ -101,6 +106,22 @@ def _of_items(target: Items, known: Known) -> Plan:
     each, more = divmod(target.events, len(names))
     asked = F.lit(each) + (F.col("place") < more).cast("bigint")
     return Plan(_plan(items, asked, F.col("choices"), item=True), ("item_id",))
+
+
+def _of_new_items(target: WhatIf, known: Known, number: int) -> Plan:
+    assert known.new_items is not None
+    own = known.new_items.where(F.col(TARGET) == number)
+    items = _with_choices(own.select("item_id"), known)
+    without = items.where(F.size("choices") == 0).select("item_id")
+    first = without.agg(F.count(F.lit(1)).alias("num"), F.min("item_id").alias("item_id")).collect()[0]
+    if first["num"]:
+        name = next(name for name, spec in known.log.item_features.items() if spec.kind in CATEGORY_KINDS)
+        row = own.where(F.col("item_id") == first["item_id"]).select(feature_column(name)).collect()[0]
+        raise ContractError(
+            f"sample.targets[{number}]: what_if: {first['num']} items are like none with {KNOWN_EVENTS} real events, "
+            f"first {first['item_id']!r} with {name} {row[0]!r}; give them a {name} of such items or leave them out"
+        )
+    return Plan(_plan(items, F.lit(target.events), F.col("choices"), item=True), ("item_id",))
 
 
 def _of_balance(target: Balance, known: Known) -> Plan:

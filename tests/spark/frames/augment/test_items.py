@@ -8,7 +8,9 @@ from mall import MALL
 from scipy.stats import ks_2samp
 
 from clickweave.config.log import SchemaConfig
+from clickweave.frames.augment.chain import needs_neighbours, rewritten
 from clickweave.frames.augment.position_resample import Params, examined, fit
+from clickweave.frames.augment.registry import operator
 from clickweave.frames.source_rows import with_source
 
 START = 1_700_000_000
@@ -266,6 +268,33 @@ def test_cold_items_get_events_of_items_like_them(real_of):
     assert {row["weight"] for row in found} == {0.4}
     whole = with_source(made, TASTES, train.schema["source"].dataType, attributes={}).collect()
     assert {row["source"]["i"] for row in whole} == {"new"}
+
+
+PEOPLE = SchemaConfig.model_validate(
+    TASTES.model_dump(exclude_defaults=True) | {"user_features": {"job": "categorical", "city": "categorical"}}
+)
+
+
+def test_cold_users_get_events_of_users_like_them_and_keep_their_own_attributes(real_of):
+    people = {"like": ("j1", "x"), "less": ("j1", "z"), "other": ("j2", "x")}
+    rows = [(who, f"{who}-{n}", START + n, n % 2, "k", "b", *about) for who, about in people.items() for n in range(20)]
+    rows += [(f"cold{n}", "once", START + 9, 1, "k", "b", "j1", "x") for n in range(40)]
+    rows += [("lone", "once", START + 9, 1, "k", "b", "j9", "x"), ("bare", "once", START + 9, 1, "k", "b", None, None)]
+    train = real_of(rows, f"{TYPE}, job string, city string", PEOPLE)
+    params = operator("cold_entity_rows").Params(entity="user", c=5, k=1, cap=7, weight=0.4)
+    made, _ = rewritten(sources_of(train, PEOPLE), [params], PEOPLE, train.schema["source"].dataType, 0)
+    made = made.toPandas()
+    assert made["user_id"].value_counts().to_dict() == {f"cold{n}": 7 for n in range(40)}  # nobody is like the others
+    assert set(made["item_id"].str.split("-").str[0]) == {"like"}
+    assert made["parent_id"].nunique() <= 10  # half of the twenty, to all forty together
+    assert set(made["weight"]) == {0.4}
+    again = operator("cold_entity_rows").Params(entity="user", c=5, k=2, cap=20)
+    made, _ = rewritten(sources_of(train, PEOPLE), [again], PEOPLE, train.schema["source"].dataType, 0)
+    assert not needs_neighbours([again])
+    found = made.select("source.*").toPandas()
+    assert set(found["i"].str.split("-").str[0]) == {"like", "less"}
+    assert set(found["u"]) == {f"cold{n}" for n in range(40)}
+    assert set(found["city"]) == {"x"}  # never the lender's
 
 
 def test_a_sparse_user_borrows_some_events_of_the_one_who_shares_most(real_of):

@@ -248,11 +248,13 @@ REFUSED = [
     ("negatives", {"source": "slate"}, {"item": "i"}, "negatives with source: slate needs schema.slate"),
     ("position_resample", {}, {"item": "i", "labels": {"c": "c"}}, "position_resample needs schema.position"),
     ("cold_entity_rows", {}, {"item": "i", "item_features": {"x": "numeric"}}, "a categorical or id feature"),
+    ("cold_entity_rows", {"entity": "user"}, {"item": "i", "event_time": {"column": "t"}}, "user needs schema.user"),
+    ("cold_entity_rows", {"entity": "user"}, {"item": "i", "user": "u"}, "entity: user needs sessions"),
     ("borrow_neighbour", {}, {"item": "i", "event_time": {"column": "t"}}, "borrow_neighbour needs schema.user"),
 ]
 
 
-@pytest.mark.parametrize(("name", "params", "schema", "said"), REFUSED, ids=[row[0] for row in REFUSED])
+@pytest.mark.parametrize(("name", "params", "schema", "said"), REFUSED, ids=[row[3] for row in REFUSED])
 def test_what_the_log_lacks_is_named(name, params, schema, said):
     log = SchemaConfig.model_validate(schema)
     with pytest.raises(ConfigError, match=f"^augment operator {name}") as caught:

@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import DAY_US
 from clickweave.errors import ConfigError, ContractError
+from clickweave.frames.augment import prefix_windows
 from clickweave.frames.augment.copies import Sources
 from clickweave.frames.augment.registry import operator
 from clickweave.frames.source_rows import with_source
@@ -243,6 +244,18 @@ def views_of(made, train):
             assert user == key[0]
             views[key].append(place)
     return {key: sorted(found) for key, found in views.items()}, histories
+
+
+def test_users_of_many_events_get_no_more_views_than_can_be_looked_up(real_of, made_by, monkeypatch):
+    rows = [(f"u{n}", f"i{e}", FIRST + e, "view") for n, length in enumerate((4, 40)) for e in range(length)]
+    train = real_of(rows, TYPE, LOG)
+    wanted = {"views_per_user": 100, "a": 1, "max_len": 5}
+    for most, of_many in ((prefix_windows.MOST_LOOKUPS, (185, 186)), (200, (5,))):  # forty events in five views each
+        monkeypatch.setattr(prefix_windows, "MOST_LOOKUPS", most)
+        views, _ = views_of(made_by("prefix_windows", train, LOG, **wanted), train)
+        counts = Counter(user for user, _ in views)
+        assert counts["u0"] in (14, 15)  # 3 of 42 parts of 200 views
+        assert counts["u1"] in of_many
 
 
 @pytest.mark.parametrize(("a", "b", "c", "max_len"), [(0, 0, 0, 5), (1, 2, 3, 1000)])
