@@ -6,6 +6,7 @@ from typing import Any
 from clickweave.config.load import Recipe
 from clickweave.contracts.tables import ORIGINS
 from clickweave.evaluation.render import bound, figure
+from clickweave.frames.augment.chain import chain_name
 
 
 def data_card(
@@ -30,9 +31,7 @@ def data_card(
         f"| {row['id']} | {row['name']} | {figure(row['score'], row['unit'])} | {bound(row, 'gate')} | {row['grade']} |"
         for row in report["rows"]
     )
-    operators = (
-        ", ".join("+".join(op.model_dump()["name"] for op in chain) for chain in recipe.augment.operators) or "none"
-    )
+    operators = ", ".join(chain_name(chain) for chain in recipe.augment.operators) or "none"
     return f"""# Data card: {recipe.dataset}
 
 {report["verdict"]["sentence"]}

@@ -57,7 +57,8 @@ class Pipeline:
             ClickweaveError: as the stages say.
         """
         chosen = stages_between(first, last)
-        self._stamps = {stage: self._source_stamps(stage) for stage in STAGES[: STAGES.index(last) + 1]}
+        for stage in STAGES[: STAGES.index(last) + 1]:  # files that are missing are told before anything runs
+            self._stamps[stage] = self._source_stamps(stage)
         ran = []
         for stage in STAGES[: STAGES.index(last) + 1]:
             if stage == "encode" and self._days is not None:

@@ -7,6 +7,7 @@ import pytest
 
 from clickweave.codec.drift import Drift
 from clickweave.config.load import check_recipe
+from clickweave.contracts.days import RunDays, SourceDay
 from clickweave.contracts.manifest import Manifest, Output
 from clickweave.errors import ConfigError, ContractError, TrainingError
 from clickweave.jobkit import pipeline
@@ -179,6 +180,8 @@ def days(world, monkeypatch):
 
         if world.source.read_text() != log:
             world.source.write_text(log)
+        found = RunDays(("2024-01-02", "2024-01-02"), {"2024-01-02": SourceDay(1, log)})
+        monkeypatch.setattr(pipeline, "plan_days", lambda *args: found)
         monkeypatch.setattr(pipeline, "measured_drift", measure)
         monkeypatch.setattr(Pipeline, "__init__", init)
         return world(*args, **sections)
