@@ -67,8 +67,8 @@ def in_these_days(
 
 
 def with_older_histories(run: StageRun, codec: CodecSpec, train: DataFrame) -> DataFrame:
-    """entity_id, event_time and item_id of real/train and, at grain entity, of the histories that the bundle was trained
-    on, which it may know by heart as well. One join by item.
+    """entity_id, event_time and item_id of real/train and of the histories that the bundle was trained on, which it may
+    know by heart as well; at grain entity. One join by item.
     """
     if not of_other_days(run, codec):
         return train
