@@ -1,6 +1,7 @@
 """Which days a run processes; folders tell the days apart, so no session starts."""
 
 import datetime as dt
+from dataclasses import asdict
 
 import pytest
 
@@ -12,8 +13,9 @@ from clickweave.jobkit.cli import VARIANTS
 from clickweave.jobkit.day_plan import plan_days
 from clickweave.jobkit.pipeline import Pipeline
 from clickweave.jobkit.progress import Progress
+from clickweave.stages.context import StageResult
 from clickweave.store import files
-from clickweave.store.publish import publish_days, publish_version
+from clickweave.store.publish import current_version, publish_days, publish_version
 from clickweave.store.workspace import Workspace
 
 
@@ -157,3 +159,43 @@ def test_ingest_depends_on_the_days_alone(world, monkeypatch):
     assert key("2026-11-01") == one
     assert key("2026-11-02") != two
     assert key() != whole
+
+
+class Fake:
+    """Stands for a stage's module; publish records the days as the real one does."""
+
+    def __init__(self, name, real, ran):
+        self.INPUTS, self.SECTIONS, self._name, self._ran = real.INPUTS, real.SECTIONS, name, ran
+
+    def run(self, run):
+        self._ran.append(run.stage)
+        files.write_text(run.file("out"), run.stage)
+        if self._name == "publish":
+            path = run.recipe.source.events.path
+            days = {day: PublishedDay("p", 1, run.key, False, path, found) for day, found in run.days.found.items()}
+            publish_days(run.workspace, dataset="d", run_key=run.key, days=days, prepare=lambda *_: "papers")
+        return StageResult(metrics={"days": asdict(run.days)} if self._name == "ingest" else {})
+
+
+def test_a_late_file_reopens_its_day_once_and_the_same_command_then_does_nothing(world, monkeypatch):
+    ran, real = [], pipeline._module
+    monkeypatch.setattr(pipeline, "_module", lambda stage: Fake(stage, real(stage), ran))
+    monkeypatch.setattr(Pipeline, "_spark", lambda self: None)
+    monkeypatch.setattr(pipeline, "code_version", lambda: "1")
+
+    def run(first, last):
+        ran.clear()
+        days = tuple(dt.date(2026, 11, number) for number in range(first, last + 1))
+        Pipeline(world.recipe(), world.place, Progress(world.place.path("log.jsonl")), days).run()
+        published = current_version(world.place).days
+        return len(ran), {int(day[-2:]): record.run_key for day, record in published.items()}
+
+    world.lay(*[f"2026-11-0{number}" for number in range(1, 7)])
+    (_, first), (_, second) = run(1, 3), run(4, 6)
+    assert len(set(second.values())) == 2
+    assert {day: second[day] for day in (1, 2, 3)} == first
+    world.lay("2026-11-02", name="late.csv")
+    num_ran, third = run(5, 6)
+    assert num_ran == len(pipeline.STAGES)
+    assert {day for day in third if third[day] != second[day]} == {2, 5, 6}
+    assert run(5, 6) == (0, third)
