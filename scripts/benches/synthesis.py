@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pyarrow as pa
 import safetensors.numpy
+import torch
 from benches.ids import peak_mib
 from benches.roles import PART_EVENTS
 from pyspark import Broadcast
@@ -19,13 +21,15 @@ from pyspark.sql.pandas.types import from_arrow_schema
 from clickweave.codec.decode import HistoryDecoder, decoded_schema
 from clickweave.codec.spec import ENTITY, EVENT, LENGTH, CodecSpec, ColumnSpec
 from clickweave.config.load import load_recipe
+from clickweave.config.stages import SampleConfig
 from clickweave.contracts.manifest import Manifest
 from clickweave.jobkit.cli import VARIANTS
 from clickweave.jobkit.session import make_session
-from clickweave.sampling.blocks import block_size, num_blocks_of
+from clickweave.sampling.blocks import block_seed, block_size, num_blocks_of, opened
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store.tables import count_rows, read_table
 from clickweave.store.workspace import Workspace
+from clickweave.training.bundle import load_bundle_files, open_bundle
 
 register_pickle_by_value(sys.modules[__name__])  # executors do not know this folder
 
@@ -142,3 +146,27 @@ def _codes(columns: tuple[ColumnSpec, ...], rows: int, rng: np.random.Generator)
 
 def _positions(columns: tuple[ColumnSpec, ...], rows: int, rng: np.random.Generator) -> np.ndarray:
     return rng.random((rows, sum(column.has_position for column in columns)))
+
+
+def bare_seconds(pool: ProcessPoolExecutor, cores: int, bench: Bench) -> float:
+    """Seconds that one process per core takes to draw what the stage draws, in the same blocks: codes alone."""
+    content = load_bundle_files(bench.workspace.output("train", "bundle"))
+    config, codec = bench.recipe.sample, open_bundle(content).codec
+    numbers = range(num_blocks_of(codec, int(config.entities), config))
+    started = time.monotonic()
+    shares = [pool.submit(_drawn, content, list(numbers[core::cores]), config) for core in range(cores)]
+    for share in shares:
+        share.result()
+    return time.monotonic() - started
+
+
+def _drawn(content: dict[str, bytes], blocks: list[int], config: SampleConfig) -> None:
+    torch.set_num_threads(1)
+    bundle, _ = opened(content)
+    size = block_size(bundle.codec, config)
+    for block in blocks:
+        rng = torch.Generator().manual_seed(block_seed(config.seed, block))
+        with torch.inference_mode():
+            bundle.generator.sample(
+                min(size, int(config.entities) - block * size), rng, config.temperature, config.top_p
+            )
