@@ -129,9 +129,9 @@ class _Paced:
         return len(drawn[-1]) / seconds
 
 
-def peak_mib() -> float:
-    """The largest RSS that this process had."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+def peak_mib(pid: int | str = "self") -> float:
+    """The largest RSS that a process had, by default this one."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return float(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 1024
 
 

@@ -97,6 +97,8 @@ def _in_the_window(
     inside = rows.cut_to if codec.grain == ENTITY else rows.folded_into
     new = numbers_of(run.recipe)
     events = rows.as_events(raw, log, run.key, run.recipe.train.generator, what_if=new)
+    if codec.grain == ENTITY:
+        events = events.repartition("entity_id")  # once: slates, runs and sessions are found where histories lie
     events = inside(_with_slates(run, codec, events, source_type(train)), window)
     goes_on = continued_rows(train, events) if CONTINUES in raw.columns else None
     events = with_times(events, {each.name: each.columns[0] for each in codec.parts if each.kind == SINCE})

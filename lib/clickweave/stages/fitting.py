@@ -44,24 +44,26 @@ class Fitting:
         if not any(asked) and not (config.refine and pool > 1):
             return events
         everything = self._hold(events)
-        if everything.isEmpty():
+        sums = F.count(F.lit(1)).alias("all"), F.count_if(is_targeted()).alias("targeted")
+        counts = everything.agg(*sums).collect()[0]
+        if not counts["all"]:
             return everything
         events = everything.where(~is_targeted())
-        if not events.isEmpty():
-            events = self._calibrated(events)
+        if counts["all"] > counts["targeted"]:
+            events = self._calibrated(events, counts["all"] - counts["targeted"])
         if self.run.recipe.sample.targets:
             events = events.unionByName(everything.where(is_targeted()))
         if config.privacy_filter:
             events = self._private(self._hold(events))
         return self._weighed(self._hold(events)) if config.weigh else events
 
-    def _calibrated(self, events: DataFrame) -> DataFrame:
+    def _calibrated(self, events: DataFrame, num_events: int) -> DataFrame:
         """Events of a plain sample, as near to the log as can be; what targets asked for is meant to differ from it."""
         config, pool = self.run.recipe.align, self.run.recipe.sample.pool
         if config.calibrate_numbers:
-            events = self._with_numbers(events)
+            events = self._with_numbers(events, num_events)
         if config.calibrate_labels and label_rates.may_change(self.run.recipe.log):
-            events = self._with_labels(events)
+            events = self._with_labels(events, num_events)
         return self._refined(events) if config.refine and pool > 1 else events
 
     def close(self) -> None:
@@ -74,9 +76,9 @@ class Fitting:
         self._held.append(events.persist(StorageLevel.DISK_ONLY))
         return self._held[-1]
 
-    def _with_numbers(self, events: DataFrame) -> DataFrame:
+    def _with_numbers(self, events: DataFrame, num_events: int) -> DataFrame:
         log, seed = self.run.recipe.log, self.run.recipe.align.seed
-        columns, num_events = self._number_columns(), events.count()
+        columns = self._number_columns()
         if not columns:
             return events
         real = calibration.number_sample(self.train, columns, self.run.rows_of_part(TRAIN), seed=seed)
@@ -102,11 +104,11 @@ class Fitting:
         made = {column.name for column in self.codec.columns}
         return [name for name in dict.fromkeys(names) if name in made]
 
-    def _with_labels(self, events: DataFrame) -> DataFrame:
+    def _with_labels(self, events: DataFrame, num_events: int) -> DataFrame:
         config, log, whole = self.run.recipe.align, self.run.recipe.log, self.codec.grain == ENTITY
         segments = label_rates.segment_dimensions(log, whole=whole)
         dimensions = [label_rates.fit_positions(self.train), *self._surface(), *segments]
-        per_row = 1.0 if whole else self.run.rows_of_part(TRAIN) / events.count()
+        per_row = 1.0 if whole else self.run.rows_of_part(TRAIN) / num_events
         train = label_rates.with_label_cells(self.train, log, whole=whole)
         events = label_rates.with_label_cells(events, log, whole=whole, per_row=per_row)
         real, made = (label_rates.count_levels(rows, dimensions, log.num_levels) for rows in (train, events))
@@ -145,7 +147,9 @@ class Fitting:
         unit = "entity_id" if whole else "row_id"
         if of_other_days(self.run, self.codec):  # some were left out, others are several pieces now
             wanted = round(pool.select(unit).distinct().count() / self.run.recipe.sample.pool)
-        fitted = refine.fit_refinement(pool, views["train"], views["reference"], layout, wanted, unit=unit, seed=seed)
+        num_real = self.run.rows_of_part(TRAIN), self.run.rows_of_part(REFERENCE)
+        sides = views["train"], views["reference"]
+        fitted = refine.fit_refinement(pool, *sides, layout, wanted, num_real=num_real, unit=unit, seed=seed)
         if fitted is None:
             return events
         self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}

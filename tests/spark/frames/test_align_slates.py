@@ -25,7 +25,7 @@ TYPE = "block bigint, entity_place bigint, place int, same_slate bigint, query s
 
 @pytest.fixture
 def events(spark):
-    return spark.createDataFrame(ROWS, TYPE)
+    return spark.createDataFrame(ROWS, TYPE).withColumn("entity_id", F.concat_ws("-", "block", "entity_place"))
 
 
 @pytest.mark.parametrize("kind", ["text", "long", "integer"])

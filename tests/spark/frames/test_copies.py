@@ -10,7 +10,8 @@ def events(spark):
     def make(**histories):
         rows = [(name, item, place) for name, items in histories.items() for place, item in enumerate(items)]
         frame = spark.createDataFrame(rows, "entity_id string, item_id string, place long")
-        return frame.selectExpr("entity_id", "item_id", "place", "timestamp_micros(place * 1000000) event_time")
+        made = {"row_id": "xxhash64(entity_id, place)", "event_time": "timestamp_micros(place * 1000000)"}
+        return frame.selectExpr("*", *[f"{value} {name}" for name, value in made.items()])
 
     return make
 

@@ -60,7 +60,8 @@ def fitted_on(sides, whole=True, wanted=1500, num=None):
     views, layout = views_of(sides, whole, num)
     unit = "entity_id" if whole else "row_id"
     order = (views["pool"], views["train"], views["reference"])
-    return views, refine.fit_refinement(*order, layout, wanted, unit=unit, seed=0)
+    num_real = views["train"].count(), views["reference"].count()
+    return views, refine.fit_refinement(*order, layout, wanted, num_real=num_real, unit=unit, seed=0)
 
 
 def share_of(rows):

@@ -19,6 +19,7 @@ from benches.ids import Encoded, write_codec
 from benches.judge import flat_schema
 from benches.logs import as_numbers_and_text, discrete_columns, in_schema
 from benches.measure import Figure, run, write_figures
+from benches.roles import log_table
 from benches.sampling import turns_of
 from benches.sequences import Log, c2st, copied_share, features, item_knn_ndcg, owned_runs, read_log, shared_mass
 
@@ -259,3 +260,16 @@ def test_logs_are_read_by_user_in_order_of_time_and_in_seconds():
     events = read_log(table, schema).events
     assert events["item"].tolist() == [9, 8, 7] and events["at_s"].tolist() == [1.0, 3.0, 5.0]
     assert events["label"].tolist() == ["view", "view", "buy"]
+
+
+def test_parts_of_a_log_share_items_but_no_users_or_slates():
+    one, two = (log_table(2000, items=50, part=part).to_pandas() for part in (0, 1))
+    assert not set(one["user"]) & set(two["user"])
+    assert not set(one["page"]) & set(two["page"])
+    assert set(one["item"]) & set(two["item"])
+
+
+def test_a_hot_item_holds_its_share_and_keeps_one_category():
+    log = log_table(5000, items=500, hot_share=0.2).to_pandas()
+    assert 0.2 <= (log["item"] == 0).mean() < 0.35
+    assert (log.groupby("item")["category"].nunique() == 1).all()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from itertools import combinations
 
 import numpy as np
@@ -10,6 +11,7 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import FeatureSpec, SchemaConfig
 from clickweave.contracts.tables import feature_column
+from clickweave.frames.align.calibration import numbers_array
 from clickweave.frames.align.derived import with_value
 from clickweave.frames.catalogue import sides
 from clickweave.frames.draws import unit_draw
@@ -83,16 +85,32 @@ class Layout:
         """The number of each cell's marginal."""
         return np.repeat(np.arange(len(self.marginals)), [self.size(each) for each in self.marginals])
 
+    @property
+    def codes(self) -> dict[str, Column]:
+        """The code of each dimension, by a name of its own."""
+        return {f"_code_{place}": dimension.code for place, dimension in enumerate(self.dimensions)}
+
     def with_cells(self, events: DataFrame, name: str) -> DataFrame:
         """Adds an event's cells, an array of ints. Narrow."""
-        codes = {f"_code_{place}": dimension.code for place, dimension in enumerate(self.dimensions)}
+        return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
+
+    def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
+        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow; no function over an array,
+        which would not be compiled.
+        """
+        known = numbers_array(numbers.tolist(), "int")
+        total = reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
+        return events.withColumns(self.codes).withColumn(name, total).drop(*self.codes)
+
+    def _cells(self) -> list[Column]:
+        """The cells of an event that has its codes."""
         cells = []
         for offset, marginal in zip(self.offsets, self.marginals, strict=True):
             cell = F.col(f"_code_{marginal[0]}")
             for place in marginal[1:]:
                 cell = cell * F.lit(self.dimensions[place].num_codes) + F.col(f"_code_{place}")
             cells.append(cell + F.lit(offset))
-        return events.withColumns(codes).withColumn(name, F.array(*cells)).drop(*codes)
+        return cells
 
 
 def fit_bands(train: DataFrame) -> DataFrame:

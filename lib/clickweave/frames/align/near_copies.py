@@ -57,7 +57,9 @@ def nearest(rows: DataFrame, train: DataFrame, ranges: dict[str, Range], categor
     known = _hashed(train, ranges, categories).withColumn("_place", F.row_number().over(drawn))
     held = known.where(F.col("_place") <= BUCKET_ROWS).groupBy(_BUCKET).agg(F.collect_list(_POINT).alias("_points"))
     pairs = _hashed(rows, ranges, categories).join(held, _BUCKET)
-    apart = F.array_min(F.transform("_points", lambda other: _distance(F.col(_POINT), other)))
+    num = sum(span.sd > 0 for span in ranges.values())
+    points = [F.get("_points", F.lit(place)) for place in range(BUCKET_ROWS)]
+    apart = F.array_min(F.array(*[_distance(F.col(_POINT), other, num) for other in points]))
     return pairs.select("row_id", apart.alias(_NEAREST)).groupBy("row_id").agg(F.min(_NEAREST).alias(_NEAREST))
 
 
@@ -113,6 +115,9 @@ def _hashed(rows: DataFrame, ranges: dict[str, Range], categories: list[str]) ->
     return base.select("row_id", _POINT, F.explode(F.array(*buckets)).alias(_BUCKET))
 
 
-def _distance(left: Column, right: Column) -> Column:
-    squares = F.zip_with(left, right, lambda a, b: (a - b) * (a - b))
-    return F.sqrt(F.aggregate(squares, F.lit(0.0), lambda total, square: total + square))
+def _distance(left: Column, right: Column, num: int) -> Column:
+    """Of two arrays of `num` numbers; null where one of them is. Written out: a function over an array would not be
+    compiled.
+    """
+    apart = [F.get(left, F.lit(k)) - F.get(right, F.lit(k)) for k in range(num)]
+    return F.sqrt(reduce(Column.__add__, [each * each for each in apart]))

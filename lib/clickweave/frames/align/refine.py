@@ -7,24 +7,23 @@ three lengths of its step and takes the best. Cells within |train - reference| o
 leaves there, are not touched, nor is a marginal that is as near to it as train: that is the ceiling, since `reference`
 is real people too.
 
-Only counts of cells reach the driver, and rounds run over a hashed sample of entities.
+Rounds run on the driver, over the codes of a hashed sample of whole entities; of all others only counts reach it.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
-from pyspark.storagelevel import StorageLevel
 
-from clickweave.frames.align.calibration import numbers_array
 from clickweave.frames.align.cells import Layout
 from clickweave.frames.align.continued import is_continued
 from clickweave.frames.align.goal import FINE, MOST, Goal, fit_goal, keep_scale
 from clickweave.frames.draws import unit_draw
 
 MAX_ROUNDS = 8
-SAMPLE_EVENTS = 300_000  # events of the pool, of train and of reference that rounds count
+SAMPLE_EVENTS = 300_000  # events of the pool, of train and of reference that rounds count: some 10 MB of codes each
 LEAST_GAIN = 0.01  # of the excess; a round that gains less is the last
 _LENGTHS = (0.25, 1.0, 4.0)  # of a round's step, times the length that was best before
 _DIGITS = 1000  # multipliers are whole thousandths, so that sums are exact in any order
@@ -61,75 +60,126 @@ class Refinement:
 
 
 def fit_refinement(
-    pool: DataFrame, train: DataFrame, reference: DataFrame, layout: Layout, wanted: int, *, unit: str, seed: int
+    pool: DataFrame,
+    train: DataFrame,
+    reference: DataFrame,
+    layout: Layout,
+    wanted: int,
+    *,
+    num_real: tuple[int, int],
+    unit: str,
+    seed: int,
 ) -> Refinement | None:
     """The choice of about `wanted` entities; None where there is nothing to choose. Without `reference` all entities
     are alike.
 
     Args:
         pool, train, reference: of `cells.viewed`, the pool without continued histories.
+        num_real: rows of train and of reference.
         unit: entity_id, or row_id where rows are generated one by one.
 
-    Cost: a count of units, one aggregate of train and reference each, two a round over the sample, one over the pool.
+    Cost: a count of units, a sample of each frame, and one aggregate over the pool.
     """
-    num_units = pool.select(unit).distinct().count() if unit == "entity_id" else pool.count()
+    count = F.count(F.lit(1))
+    units = pool.groupBy(unit).agg(count.alias("num")) if unit == "entity_id" else pool.select(F.lit(1).alias("num"))
+    counts = units.agg(count.alias("units"), F.sum("num").alias("events")).collect()[0]
+    num_units = counts["units"]
     if num_units <= wanted or not layout.num_cells:
         return None
-    real, ours = (_count_cells(_some(rows, seed), layout) for rows in (reference, train))
-    if not real.sum():
+    if not num_real[1]:
         return Refinement(layout, (0,) * layout.num_cells, wanted / num_units, unit, 0.0, 0.0, 0.0, 0)
-    units = _units(_some(pool, seed), layout, unit).persist(StorageLevel.DISK_ONLY)
-    try:
-        goal, share = fit_goal(real, ours, layout), wanted / num_units
-        flat = np.zeros(layout.num_cells, np.int64)
-        pool_counts = _weighted_counts(units, [flat], [1.0], layout)[0]
-        multipliers, rounds = _rounds(units, layout, goal, pool_counts, share)
-        scale = keep_scale(_histogram(_units(pool, layout, unit), [multipliers])[0], wanted)
-        kept = _kept_counts(units, multipliers, scale, unit, layout, seed)
-    finally:
-        units.unpersist()
-    before, after = (round(float(goal.distances(counts).mean()), 9) for counts in (pool_counts, kept))
+    ours, real = (
+        Sample.of(rows, layout, num, unit, seed).counts()
+        for rows, num in zip((train, reference), num_real, strict=True)
+    )
+    sample = Sample.of(pool, layout, counts["events"], unit, seed)
+    goal = fit_goal(real, ours, layout)
+    pool_counts = sample.counts()
+    multipliers, rounds = _rounds(sample, goal, pool_counts, wanted / num_units)
+    scale = keep_scale(_histogram(pool, layout, multipliers, unit), wanted)
+    kept = sample.counts(sample.draws < np.minimum(1.0, scale * np.exp(sample.scores(multipliers) / FINE)))
+    before, after = (round(float(goal.distances(found).mean()), 9) for found in (pool_counts, kept))
     ceiling = round(float(goal.ceilings.mean()), 9)
     return Refinement(layout, tuple(int(m) for m in multipliers), scale, unit, before, after, ceiling, rounds)
 
 
 def refined(pool: DataFrame, fitted: Refinement, *, seed: int) -> DataFrame:
-    """The entities of the pool that stay, whole, and all histories that go on. One shuffle by entity where entities are
-    not rows.
+    """The entities of the pool that stay, whole, and all histories that go on. Where entities are not rows, one shuffle
+    by entity of what is compared, and one join by entity, which leaves alone what is partitioned so.
 
     Args:
         pool: of `cells.viewed`; histories that go on may be among it.
     """
-    rows = fitted.layout.with_cells(pool, "_cells")
-    total = _sum_of(F.col("_cells"), np.array(fitted.multipliers))
-    if fitted.unit == "entity_id":
-        entity = Window.partitionBy(fitted.unit)
-        rows = rows.withColumn("_score", total)
-        total = F.sum("_score").over(entity) / F.count(F.lit(1)).over(entity)
-    chance = F.least(F.lit(1.0), F.lit(fitted.scale) * F.exp(_fine(total) / F.lit(float(FINE))))
-    stays = unit_draw(fitted.unit, salt=_SALT, seed=seed) < chance
-    return rows.withColumn("_stays", is_continued() | stays).where("_stays").drop("_cells", "_score", "_stays")
+    chance = F.least(F.lit(1.0), F.lit(fitted.scale) * F.exp(F.col("_score") / F.lit(float(FINE))))
+    stays = F.col("_goes_on") | (unit_draw(fitted.unit, salt=_SALT, seed=seed) < chance)
+    multipliers = np.array(fitted.multipliers)
+    if fitted.unit != "entity_id":
+        scored = fitted.layout.with_sum(pool, "_sum", multipliers)
+        scored = scored.withColumns({"_score": _fine(F.col("_sum")), "_goes_on": is_continued()})
+        return scored.where(stays).drop("_sum", "_score", "_goes_on")
+    kept = _scored(pool, fitted.layout, multipliers, fitted.unit).where(stays).select(fitted.unit)
+    return pool.join(kept, fitted.unit, "left_semi")
 
 
-def _some(rows: DataFrame, seed: int) -> DataFrame:
-    """A hashed sample of whole entities with about SAMPLE_EVENTS events; all of them if fewer."""
-    num = rows.count()
-    share = min(1.0, SAMPLE_EVENTS / max(num, 1))
-    draw = unit_draw("entity_id", salt=f"{_SALT} sample", seed=seed)
-    return rows if share == 1.0 else rows.where(draw < share)
+@dataclass(frozen=True)
+class Sample:
+    """Events of a hashed sample of whole entities, of about SAMPLE_EVENTS events, on the driver.
+
+    Attributes:
+        codes: of each event and dimension [events, dimensions].
+        unit: number of each event's unit.
+        draws: of each unit, in [0, 1); the same by which `refined` chooses.
+    """
+
+    layout: Layout
+    codes: np.ndarray
+    unit: np.ndarray
+    draws: np.ndarray
+
+    @classmethod
+    def of(cls, rows: DataFrame, layout: Layout, num_rows: int, unit: str, seed: int) -> "Sample":
+        """The sample of one frame; one job."""
+        share = min(1.0, SAMPLE_EVENTS / max(num_rows, 1))
+        draw = unit_draw("entity_id", salt=f"{_SALT} sample", seed=seed)
+        codes = [code.cast("smallint").alias(name) for name, code in layout.codes.items()]
+        told = F.xxhash64(unit).alias("unit"), unit_draw(unit, salt=_SALT, seed=seed).alias("draw")
+        table = (rows if share == 1.0 else rows.where(draw < share)).select(*codes, *told).toArrow()
+        _, first, units = np.unique(table.column("unit").to_numpy(), return_index=True, return_inverse=True)
+        columns = [table.column(name).to_numpy().astype(np.int32) for name in layout.codes]
+        return cls(layout, np.stack(columns, 1), units, table.column("draw").to_numpy()[first])
+
+    def scores(self, multipliers: np.ndarray) -> np.ndarray:
+        """The logarithm of w of each unit, in whole steps of 1/FINE."""
+        sums = np.zeros(len(self.codes), np.int64)
+        for offset, cells in self._marginals():
+            sums += multipliers[offset + cells]
+        mean = np.bincount(self.unit, sums, len(self.draws)) / np.bincount(self.unit, minlength=len(self.draws))
+        return np.clip(np.rint(mean * (FINE / _DIGITS)), -MOST, MOST).astype(np.int64)
+
+    def counts(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Events by cell, each as often as its unit weighs (whole numbers, so that sums are exact in any order)."""
+        of_event = None if weights is None else weights[self.unit].astype(np.float64)
+        found = np.zeros(self.layout.num_cells)
+        for (offset, cells), marginal in zip(self._marginals(), self.layout.marginals, strict=True):
+            size = self.layout.size(marginal)
+            found[offset : offset + size] = np.bincount(cells, of_event, size)
+        return found
+
+    def _marginals(self) -> Iterator[tuple[int, np.ndarray]]:
+        for offset, marginal in zip(self.layout.offsets, self.layout.marginals, strict=True):
+            cells = self.codes[:, marginal[0]]
+            for place in marginal[1:]:
+                cells = cells * self.layout.dimensions[place].num_codes + self.codes[:, place]
+            yield offset, cells
 
 
-def _units(rows: DataFrame, layout: Layout, unit: str) -> DataFrame:
-    """One row per unit: its id, the cells of its events, and how many events it has."""
-    cells = layout.with_cells(rows, "_cells").select(unit, "_cells")
-    if unit == "row_id":
-        return cells.select(unit, "_cells", F.lit(1).cast("bigint").alias("_num"))
-    return cells.groupBy(unit).agg(F.flatten(F.collect_list("_cells")).alias("_cells"), F.count(F.lit(1)).alias("_num"))
-
-
-def _sum_of(cells: Column, multipliers: np.ndarray) -> Column:
-    values = numbers_array(multipliers.tolist(), "int")
-    return F.aggregate(cells, F.lit(0).cast("bigint"), lambda total, cell: total + F.get(values, cell).cast("bigint"))
+def _scored(rows: DataFrame, layout: Layout, multipliers: np.ndarray, unit: str) -> DataFrame:
+    """One row per unit: its id, `_score` (ln w, in whole steps of 1/FINE) and whether it goes on."""
+    summed = layout.with_sum(rows, "_sum", multipliers).select(unit, "_sum", is_continued().alias("_goes_on"))
+    if unit == "entity_id":
+        mean = F.sum("_sum") / F.count(F.lit(1))
+        return summed.groupBy(unit).agg(_fine(mean).alias("_score"), F.bool_or("_goes_on").alias("_goes_on"))
+    return summed.select(unit, _fine(F.col("_sum")).alias("_score"), "_goes_on")
 
 
 def _fine(mean: Column) -> Column:
@@ -138,72 +188,34 @@ def _fine(mean: Column) -> Column:
     return F.greatest(F.least(steps, F.lit(float(MOST))), F.lit(float(-MOST))).cast("int")
 
 
-def _scores(units: DataFrame, candidates: list[np.ndarray]) -> list[Column]:
-    return [_fine(_sum_of(F.col("_cells"), each) / F.col("_num")) for each in candidates]
-
-
-def _histogram(units: DataFrame, candidates: list[np.ndarray]) -> list[np.ndarray]:
-    """Units by ln w (from -MOST to MOST), for each candidate; one aggregate."""
-    scores = [F.struct(F.lit(k).alias("k"), score.alias("q")) for k, score in enumerate(_scores(units, candidates))]
-    table = units.select(F.explode(F.array(*scores)).alias("s")).groupBy("s.k", "s.q").count().toArrow()
-    counts = np.zeros((len(candidates), 2 * MOST + 1))
-    places = table.column("k").to_numpy(), table.column("q").to_numpy() + MOST
-    counts[places] = table.column("count").to_numpy()
-    return list(counts)
-
-
-def _weighted_counts(
-    units: DataFrame, candidates: list[np.ndarray], scales: list[float], layout: Layout
-) -> list[np.ndarray]:
-    """Events by cell that each candidate keeps, as expected; one aggregate."""
-    chances = [
-        F.rint(F.least(F.lit(1.0), F.lit(scale) * F.exp(score / F.lit(float(FINE)))) * F.lit(_ONE)).cast("bigint")
-        for score, scale in zip(_scores(units, candidates), scales, strict=True)
-    ]
-    names = [f"_chance_{place}" for place in range(len(candidates))]
-    weighed = units.select("_cells", *[chance.alias(name) for chance, name in zip(chances, names, strict=True)])
-    cells = weighed.select(F.explode("_cells").alias("cell"), *names)
-    table = cells.groupBy("cell").agg(*[F.sum(name).alias(name) for name in names]).toArrow()
-    counts = np.zeros((len(candidates), layout.num_cells))
-    for place, name in enumerate(names):
-        counts[place, table.column("cell").to_numpy()] = table.column(name).to_numpy() / _ONE
-    return list(counts)
-
-
-def _count_cells(rows: DataFrame, layout: Layout) -> np.ndarray:
-    """Events by cell; one aggregate."""
-    cells = layout.with_cells(rows, "_cells").select(F.explode("_cells").alias("cell"))
-    table = cells.groupBy("cell").count().toArrow()
-    counts = np.zeros(layout.num_cells)
-    counts[table.column("cell").to_numpy()] = table.column("count").to_numpy()
+def _histogram(rows: DataFrame, layout: Layout, multipliers: np.ndarray, unit: str) -> np.ndarray:
+    """Units by ln w (from -MOST to MOST); one aggregate."""
+    table = _scored(rows, layout, multipliers, unit).groupBy("_score").count().toArrow()
+    counts = np.zeros(2 * MOST + 1)
+    counts[table.column("_score").to_numpy() + MOST] = table.column("count").to_numpy()
     return counts
 
 
-def _kept_counts(
-    units: DataFrame, multipliers: np.ndarray, scale: float, unit: str, layout: Layout, seed: int
-) -> np.ndarray:
-    """Events by cell of the sample's units that stay, as they are drawn."""
-    score = _scores(units, [multipliers])[0]
-    chance = F.least(F.lit(1.0), F.lit(scale) * F.exp(score / F.lit(float(FINE))))
-    kept = units.where(unit_draw(unit, salt=_SALT, seed=seed) < chance)
-    return _weighted_counts(kept, [np.zeros(layout.num_cells, np.int64)], [1.0], layout)[0]
-
-
-def _rounds(units: DataFrame, layout: Layout, goal: Goal, counts: np.ndarray, share: float) -> tuple[np.ndarray, int]:
+def _rounds(sample: Sample, goal: Goal, counts: np.ndarray, share: float) -> tuple[np.ndarray, int]:
     """Multipliers after up to MAX_ROUNDS rounds, none of which made it worse, and how many gained something."""
-    multipliers, length, excess = np.zeros(layout.num_cells, np.int64), 0.25, goal.excess(counts)
-    num_units = units.count()
+    multipliers, length, excess = np.zeros(len(counts), np.int64), 0.25, goal.excess(counts)
     for done in range(MAX_ROUNDS):
         step = goal.step(counts)
         if excess <= 0 or not step.any():
             return multipliers, done
         lengths = [length * each for each in _LENGTHS]
         tried = [multipliers + np.rint(_DIGITS * each * step).astype(np.int64) for each in lengths]
-        scales = [keep_scale(histogram, share * num_units) for histogram in _histogram(units, tried)]
-        found = _weighted_counts(units, tried, scales, layout)
+        found = [_kept(sample, sample.scores(each), share) for each in tried]
         excesses = [np.inf if goal.is_too_near(each) else goal.excess(each) for each in found]
         best = int(np.argmin(np.round(excesses, 9)))
         if excesses[best] > excess * (1 - LEAST_GAIN):
             return multipliers, done
         multipliers, counts, excess, length = tried[best], found[best], excesses[best], lengths[best]
     return multipliers, MAX_ROUNDS
+
+
+def _kept(sample: Sample, scores: np.ndarray, share: float) -> np.ndarray:
+    """Events by cell that stay, as expected, where this share of units does."""
+    scale = keep_scale(np.bincount(scores + MOST, minlength=2 * MOST + 1), share * len(scores))
+    chances = np.minimum(1.0, scale * np.exp(scores / FINE))
+    return sample.counts(np.rint(chances * _ONE)) / _ONE

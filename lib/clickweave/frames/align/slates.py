@@ -7,21 +7,22 @@ from clickweave.config.log import SchemaConfig
 from clickweave.frames.align.keys import IdSpace, renamed
 
 _HISTORY, _PLACE, _SAME = ("block", "entity_place"), "place", "same_slate"
+_TOGETHER = ("entity_id", *_HISTORY)  # the entity first, so that nothing moves where its events are together already
 
 
 def with_slates(events: DataFrame, space: IdSpace, run_id: str, *, one_query: bool) -> DataFrame:
-    """Adds `slate_id`, null where `same_slate` is. One shuffle by history.
+    """Adds `slate_id`, null where `same_slate` is. One shuffle by history, none where entities lie together.
 
     Args:
-        events: one row per event with block, entity_place, place and same_slate.
+        events: one row per event with entity_id, block, entity_place, place and same_slate.
         space: where new slate ids live.
         one_query: whether all events of a slate have the query of its first; rare ones were decoded one by one.
     """
-    history = Window.partitionBy(*_HISTORY).orderBy(_PLACE)
+    history = Window.partitionBy(*_TOGETHER).orderBy(_PLACE)
     begins = F.when(F.col(_SAME) == 1, 0).otherwise(1)
     rows = events.withColumn("_number", F.sum(begins).over(history))
     if one_query:
-        slate = Window.partitionBy(*_HISTORY, "_number").orderBy(_PLACE)
+        slate = Window.partitionBy(*_TOGETHER, "_number").orderBy(_PLACE)
         rows = rows.withColumn("query", F.first("query").over(slate))
     key = F.concat_ws("-", F.lit("slate"), *_HISTORY, "_number")
     rows = rows.withColumn("slate_id", F.when(F.col(_SAME).isNotNull(), key))
