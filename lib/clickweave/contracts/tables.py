@@ -13,7 +13,7 @@ FUTURE, HOLDOUT, REFERENCE, TRAIN = "future", "holdout", "reference", "train"
 PARTS = (TRAIN, REFERENCE, HOLDOUT, FUTURE)
 
 REAL, AUGMENTED, GENERATED, BLENDED = "real", "augmented", "generated", "blended"
-TARGETED = ":target"  # in the op of generated events that sample.targets asked for, before CONTINUED
+TARGETED = ":target"  # in the op of generated events that sample.targets asked for: its number follows, then CONTINUED
 CONTINUED = ":continue"  # ends the op of generated events that go on with a real history
 ORIGINS = (REAL, AUGMENTED, GENERATED, BLENDED)
 ORDER = "order"  # int32 column of a curriculum after all others: when in training the row is seen, from 1 on
@@ -41,8 +41,8 @@ PROVENANCE_FIELDS = (
     _field(
         "op",
         pa.string(),
-        "what made the row: ingest, an operator's or a generator's name, with :target where sample.targets asked for "
-        "it and :continue on real histories",
+        "what made the row: ingest, an operator's or a generator's name, with :target and its number where "
+        "sample.targets asked for it and :continue on real histories",
     ),
     _field("parent_id", pa.int64(), "row_id of the real row that an augmented or blended row came from"),
     _field("weight", pa.float64(), "training weight, above 0"),

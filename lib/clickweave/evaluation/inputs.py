@@ -7,6 +7,7 @@ from pyspark.sql import DataFrame
 
 from clickweave.config.log import SchemaConfig
 from clickweave.config.stages import EvaluateConfig
+from clickweave.contracts.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,7 @@ class EvaluationInputs:
         training: the bundle's training record; `history` lists epochs {epoch, train_loss, validation_loss, ...}.
         run: facts for the reader: dataset, run_id, generator, seed, terms, and
             stages [{stage, seconds, rows_in, rows_out}] in the order they ran. Each is optional.
+        manifests: of the stages before, by name, as far as the report tells what they did.
     """
 
     train: DataFrame
@@ -35,3 +37,4 @@ class EvaluationInputs:
     config: EvaluateConfig
     training: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
+    manifests: dict[str, Manifest] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,6 +25,7 @@ from clickweave.frames.align import derived, keys, rows, slates, texts
 from clickweave.frames.align.continued import (
     CONTINUES,
     continued_rows,
+    count_targeted,
     last_of_each,
     with_own_values,
     with_sessions_gone_on,
@@ -65,10 +67,13 @@ def run(run: StageRun) -> StageResult:
     finally:
         fitting.close()
     run.write("users", new_users.join(made.select("user_id").distinct(), "user_id", "left_semi"))
+    told: dict[str, Any] = {"replaced_texts": replaced} if replaced else {}
+    if run.recipe.sample.targets:
+        told["targets"] = count_targeted(made)
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window) | fitting.fitted,
-        metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps},
+        metrics=told | {"steps": fitting.steps},
     )
 
 

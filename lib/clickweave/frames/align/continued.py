@@ -21,6 +21,12 @@ def is_targeted() -> Column:
     return F.col("op").contains(TARGETED)
 
 
+def count_targeted(events: DataFrame) -> dict[str, int]:
+    """Events by number of the target that asked for them. One aggregate, a row a target."""
+    number = F.regexp_extract("op", TARGETED + r"(\d+)", 1).alias("number")
+    return {row["number"]: row["count"] for row in events.where(is_targeted()).groupBy(number).count().collect()}
+
+
 def continued_rows(train: DataFrame, events: DataFrame) -> DataFrame:
     """The real rows of the entities whose histories go on. One join by entity."""
     return train.join(events.where(is_continued()).select("entity_id").distinct(), "entity_id", "left_semi")

@@ -107,7 +107,7 @@ def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str) -> DataFr
         rows = rows.withColumn("label", label_from_thresholds(log))
     made_by = F.lit(op)
     if TARGET in rows.columns:
-        made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(TARGETED))
+        made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(F.concat(F.lit(TARGETED), TARGET)))
     if CONTINUES in rows.columns:
         made_by = F.concat(made_by, F.when(F.col(CONTINUES).isNull(), "").otherwise(CONTINUED))
     provenance = {"origin": F.lit(GENERATED), "op": made_by, "parent_id": F.lit(None).cast("bigint")}
