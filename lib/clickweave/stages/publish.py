@@ -6,6 +6,8 @@ from typing import Any
 from clickweave.errors import GateFailed, PublishError
 from clickweave.evaluation.card import data_card
 from clickweave.evaluation.gates import blocking_failures
+from clickweave.evaluation.render import render_html
+from clickweave.evaluation.shareable import without_fitted, without_single_rows
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files
 from clickweave.store.publish import current_version, data_folder, publish_version, version_of
@@ -59,13 +61,17 @@ def _write_tables(run: StageRun, folder: str) -> dict[str, int]:
 
 
 def _write_papers(run: StageRun, folder: str, report: dict[str, Any], rows: dict[str, int]) -> None:
+    """Manifest, data card and report; beside a shareable mix without anything that tells of single real rows."""
+    mix = run.manifest("mix")
     manifests = {stage: json.loads(run.manifest(stage).to_json()) for stage in INPUTS}
+    shareable = bool(mix.metrics.get("shareable"))
+    if shareable:
+        manifests = {stage: without_fitted(manifest) for stage, manifest in manifests.items()}
+        report = without_single_rows(report, min_users=run.recipe.encode.min_users)
     place = run.workspace.path(folder)
     tables = {name: {"rows": count, "files": files.file_stamps(f"{place}/{name}")} for name, count in rows.items()}
     about = {"dataset": run.recipe.dataset, "run_key": run.key, "tables": tables, "stages": manifests}
     files.write_text(f"{place}/manifest.json", json.dumps(about, indent=2, sort_keys=True))
-    mix = run.manifest("mix")
-    card = data_card(run.recipe, mix.rows, report, shareable=bool(mix.metrics.get("shareable")))
-    files.write_text(f"{place}/DATA_CARD.md", card)
-    for name in ("report.json", "report.html"):
-        files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))
+    files.write_text(f"{place}/DATA_CARD.md", data_card(run.recipe, mix.rows, report, shareable=shareable))
+    files.write_json(f"{place}/report.json", report)
+    files.write_text(f"{place}/report.html", render_html(report))
