@@ -17,7 +17,7 @@ class EvaluationInputs:
     Attributes:
         train: T, the real rows that the generator saw.
         holdout: H, real rows of other entities; may be empty, then nothing but the hard rules can be judged.
-        synthetic: S, generated (and blended) rows; may be empty, which is a legal answer.
+        synthetic: S, generated rows; may be empty, which is a legal answer.
         mixed: the set that would be published; rows of every origin.
         items: one row per `item_id`, with `feature_<name>` per item attribute; None for a log without items.
         users: one row per `user_id`, real and synthetic, with `feature_<name>` per user attribute; or None.

@@ -105,7 +105,8 @@ def _private(steps: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for name, (what, about) in _COPIES.items():
         if "before" in steps.get(name, {}):
             step = steps[name]
-            good = f"After is no more than real; {step['dropped']:,} of {step['copies']:,} such rows were dropped."
+            aim = "is no more than real" if "reference" in step else "is 0, since no real figure is known"
+            good = f"After {aim}; {step['dropped']:,} of {step['copies']:,} such rows were dropped."
             yield _row("privacy", what, "share", *_both(step), step.get("reference"), good=good) | {"about": about}
     if "private_values" in steps:
         what, good = "values of few users, emptied", "None is left."

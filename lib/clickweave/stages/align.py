@@ -35,7 +35,7 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
-from clickweave.stages.fitting import Fitting, with_attributes
+from clickweave.stages.fitting import Fitting
 from clickweave.store import files
 from clickweave.store.tables import source_type
 
@@ -60,10 +60,10 @@ def run(run: StageRun) -> StageResult:
     real_users = run.read("ingest", "users")
     new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None)
     everyone = new_users if goes_on is None else new_users.unionByName(real_users)
-    known, reference = (with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
+    known, reference = (_with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
     fitting = Fitting(run, codec, known, reference)
     try:
-        made = _written(run, fitting.to_real(with_attributes(run, events, everyone)), raw_type)
+        made = _written(run, fitting.to_real(_with_attributes(run, events, everyone)), raw_type)
     finally:
         fitting.close()
     run.write("users", new_users.join(made.select("user_id").distinct(), "user_id", "left_semi"))
@@ -218,3 +218,13 @@ def _min_users(run: StageRun, column: str) -> int:
 def _step_us(codec: CodecSpec) -> int:
     steps = [column.step for column in codec.columns if column.name == EVENT_CLOCK]
     return int(max([1.0, *steps]))
+
+
+def _with_attributes(run: StageRun, rows: DataFrame, users: DataFrame) -> DataFrame:
+    """Events with the attributes of their items and of these users; every row stays once. One join per side that has
+    attributes.
+    """
+    items, people = catalogue.sides(run.recipe.log)
+    tables = [(items, run.read("ingest", "items")), (people, users)]
+    told = [(side, table) for side, table in tables if side.features]
+    return reduce(lambda joined, each: catalogue.join_attributes(joined, each[1], each[0]), told, rows)
