@@ -227,7 +227,7 @@ def test_a_shareable_version_holds_no_real_user_and_says_so(mixed_by, stages_in,
     assert ("This mix is shareable" in card) == (name == "replace")
     papers = {paper: files.read_bytes(f"{place}/{paper}").decode() for paper in PAPERS}
     assert ("points of single rows" in papers["report.html"]) == (name == "replace")
-    told = {"0.123", "k-real", '"u3"', "1234567890", ">u3<", "-9.87654321"}
+    told = {"0.123", "dots k-real", '"u3"', "1234567890", ">u3<", "-9.87654321"}
     found = {text for text in told for paper in papers.values() if text in paper}
     assert found == (set() if name == "replace" else told)
     assert ">often<" in papers["report.html"].replace("<title>often</title>", "")  # what many have is told
