@@ -90,7 +90,7 @@ REFUSED = [
     ("mix", {"strategy": "cold_boost", "by": "query"}, "mix.by = 'query'"),
     ("mix", {"strategy": "cold_boost", "c": 0}, "mix.c = 0"),
     ("mix", {"strategy": "upweight", "weight": 0}, "mix.weight = 0"),
-    ("mix", {"strategy": "concat", "synthetic_per_real": 1}, "unknown key 'mix.synthetic_per_real'"),
+    ("mix", {"strategy": "concat", "synthetic_per_real": 1}, "belongs to the strategies share and blend"),
     ("mix.strategy", "shares", "'shares' is unknown"),
     ("mix.synthetic_per_real", -0.5, "mix.synthetic_per_real = -0.5"),
     ("schema.features", {"v": {"kind": "vector", "unit": "s"}}, "unit and format belong to features of kind time"),
