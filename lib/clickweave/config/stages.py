@@ -3,11 +3,23 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Discriminator, Field, SerializeAsAny, StrictFloat, StrictInt, Tag
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    SerializeAsAny,
+    StrictFloat,
+    StrictInt,
+    Tag,
+    model_validator,
+)
 
 from clickweave.config.base import Duration, Section
 from clickweave.config.targets import Target
+from clickweave.errors import ConfigError
 
+RATIO = "synthetic_per_real"
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 Variant = SerializeAsAny[BaseModel]
 Amount = Annotated[
@@ -183,6 +195,20 @@ class MixConfig(Section):
     )
     seed: int = 0
     how: Variant | None = Field(None, exclude_if=lambda how: how is None)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _has_ratio(cls, raw: Any) -> Any:
+        """The loader leaves here what the strategy does not know; a ratio is no misspelt key and gets its own words."""
+        if isinstance(raw, dict) and RATIO in raw:
+            name = raw.get("strategy")
+            hint = (
+                "; it adds all rows, set mix.share, their weight per weight of real ones" if name == "upweight" else ""
+            )
+            raise ConfigError(
+                f"mix.{RATIO} (a number or auto) belongs to the strategies share and blend, not to {name!r}{hint}"
+            )
+        return raw
 
 
 class EvaluateConfig(Section):

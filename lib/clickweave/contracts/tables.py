@@ -13,8 +13,8 @@ FUTURE, HOLDOUT, REFERENCE, TRAIN = "future", "holdout", "reference", "train"
 PARTS = (TRAIN, REFERENCE, HOLDOUT, FUTURE)
 
 REAL, AUGMENTED, GENERATED, BLENDED = "real", "augmented", "generated", "blended"
-TARGETED = ":target"  # in the op of generated events that sample.targets asked for, before CONTINUED
-WHAT_IF = ":what_if"  # after TARGETED in the op of events of items that do not exist
+TARGETED = ":target"  # in the op of generated events that sample.targets asked for: its number follows
+WHAT_IF = ":what_if"  # after that in the op of events of items that do not exist
 IS_WHAT_IF = "what_if"  # boolean column of items: of a what-if target, in no catalogue or log
 CONTINUED = ":continue"  # ends the op of generated events that go on with a real history
 ORIGINS = (REAL, AUGMENTED, GENERATED, BLENDED)
@@ -43,8 +43,8 @@ PROVENANCE_FIELDS = (
     _field(
         "op",
         pa.string(),
-        "what made the row: ingest, an operator's or a generator's name, with :target where sample.targets asked for "
-        "it, then :what_if if its item does not exist, and :continue on real histories",
+        "what made the row: ingest, an operator's or a generator's name, with :target and its number where "
+        "sample.targets asked for it, then :what_if if its item does not exist, and :continue on real histories",
     ),
     _field("parent_id", pa.int64(), "row_id of the real row that an augmented or blended row came from"),
     _field("weight", pa.float64(), "training weight, above 0"),

@@ -11,6 +11,7 @@ from clickweave.evaluation.samples import Samples
 SCATTER_POINTS = 600  # points per kind
 _MAX_ONE_HOT = 8
 _NUM_STEPS = 30
+OTHERS = "all others"
 
 
 def scatter(samples: Samples, columns: list[Column]) -> dict[str, Any]:
@@ -65,7 +66,8 @@ def _standardised(columns: list[Column], fitted: pd.DataFrame) -> Any:
 def marginals(sides: dict[str, pd.DataFrame], columns: list[Column]) -> list[dict[str, Any]]:
     """Per column the shares of each side: over the 12 most frequent values of `train`, or over 30 equal steps.
 
-    Steps span the central 99 % of T's values; what lies outside counts in the outermost step.
+    Steps span the central 99 % of T's values; what lies outside counts in the outermost step. Bars tell in `users` how
+    many entities of T have each value.
     """
     found = []
     for column in columns:
@@ -87,8 +89,16 @@ def _bars(column: Column, sides: dict[str, pd.DataFrame]) -> dict[str, Any]:
         shares[side] = (counts / max(len(frame), 1)).tolist()
     others = any(share[-1] > 0 for share in shares.values())
     kept = len(known) + 1 if others else len(known)
-    names = [*known, "all others"][:kept]
-    return {"kind": "bars", "names": names, "shares": {side: share[:kept] for side, share in shares.items()}}
+    names = [*known, OTHERS][:kept]
+    real = sides["train"]
+    users = real["entity_id"].groupby(as_text(real[column.name])).nunique()
+    held = [0 if name == OTHERS else int(users[name]) for name in names]  # all others: no value of its own
+    return {
+        "kind": "bars",
+        "names": names,
+        "users": held,
+        "shares": {side: share[:kept] for side, share in shares.items()},
+    }
 
 
 def _by_number(text: str) -> tuple[float, str]:

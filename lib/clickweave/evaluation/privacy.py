@@ -9,6 +9,9 @@ Three figures, each the share among S over the same share among H, since real pe
   its most common label is no secret of anybody. Attributes of users are left out: a re-enacted user carries those
   of a real one by design, and what they did is what must not be copied.
 
+Blended rows count in the first and third, vectors among their columns since a blend may change nothing else; a row that
+the blend left as its parent is a copy. They stand in their parent's own history, so they make no 5-grams.
+
 The third is graded and never blocks by default, nor does the first where the log has no time: a perfect generator
 that reproduces T's marginals draws what is rare in T more often than H does (Good 1953: unseen events hold mass),
 so without a time that tells rows apart the figure leans against it. The independent columns show how far.
@@ -71,9 +74,11 @@ def graded_only(schema: SchemaConfig) -> frozenset[str]:
 def judge_copies(inputs: EvaluationInputs, independent: pd.DataFrame) -> tuple[list[Row], dict[str, Any]]:
     """P1's three rows and the counts behind them.
 
-    Cost: one job a figure; a shuffle of T by row hash, by 5-gram and by pattern, and one of all rows by entity.
+    Cost: one job a figure (two with blended rows); a shuffle of T by row hash, by 5-gram and by pattern, and one of all
+    rows by entity.
     """
-    made = inputs.synthetic.where(F.col("origin").isin(GENERATED, BLENDED))
+    made = inputs.synthetic.where(F.col("origin") == GENERATED)
+    blended = inputs.mixed.where(F.col("origin") == BLENDED)
     schema = inputs.schema
     sides = {
         "synthetic": _compared(made, schema),
@@ -83,14 +88,36 @@ def judge_copies(inputs: EvaluationInputs, independent: pd.DataFrame) -> tuple[l
     }
     train = _compared(inputs.train, schema)
     everyone = reduce(DataFrame.unionByName, [df.withColumn("side", F.lit(side)) for side, df in sides.items()])
-    found = {ROWS: count_copies(train, everyone, [*_values(schema), "time_us"], owned=False)}
+    blends = None if blended.isEmpty() else (_compared(inputs.train, schema, vectors=True), blended)
+
+    def counted(keys: list[str], *, owned: bool) -> dict[str, Copies]:
+        counts = count_copies(train, everyone, keys, owned=owned)
+        return counts if blends is None else _with_blended(counts, *blends, schema, keys, owned=owned)
+
+    found = {ROWS: counted([*_values(schema), "time_us"], owned=False)}
     if schema.event_time is not None and schema.item is not None and schema.entity_column is not None:
         found[GRAMS] = count_copies(five_grams(train, []), five_grams(everyone, ["side"]), ["gram"], owned=True)
-    found[PATTERNS] = count_copies(train, everyone, _values(schema), owned=True)
+    found[PATTERNS] = counted(_values(schema), owned=True)
     reasons = {GRAMS: "the log has no sequence of items in time by one user"}
     rows = [_row(name, found.get(name), reasons.get(name, "")) for name in (ROWS, GRAMS, PATTERNS)]
     shares = {name: {side: vars(copies) for side, copies in counts.items()} for name, counts in found.items()}
     return rows, {"copies": shares}
+
+
+def _with_blended(
+    counts: dict[str, Copies],
+    train: DataFrame,
+    blended: DataFrame,
+    schema: SchemaConfig,
+    keys: list[str],
+    *,
+    owned: bool,
+) -> dict[str, Copies]:
+    """The counts with blended rows among the synthetic ones; these are compared in vectors too."""
+    rows = _compared(blended, schema, vectors=True).withColumn("side", F.lit("synthetic"))
+    more = count_copies(train, rows, [*keys, *_vectors(schema)], owned=owned)["synthetic"]
+    ours = counts["synthetic"]
+    return {**counts, "synthetic": Copies(ours.copied + more.copied, ours.total + more.total)}
 
 
 def _row(name: str, found: dict[str, Copies] | None, reason: str) -> Row:
@@ -111,8 +138,13 @@ def _values(schema: SchemaConfig) -> list[str]:
     return ["item_id", "query", "position", "propensity", "label", *features]
 
 
-def _compared(df: DataFrame, schema: SchemaConfig) -> DataFrame:
+def _vectors(schema: SchemaConfig) -> list[str]:
+    return [feature_column(name) for name, spec in schema.event_features.items() if spec.kind == "vector"]
+
+
+def _compared(df: DataFrame, schema: SchemaConfig, *, vectors: bool = False) -> DataFrame:
     """entity_id and the compared columns as text, time as microseconds; what a table lacks is null."""
+    more = [F.to_json(F.struct(name)).alias(name) for name in _vectors(schema)] if vectors else []
     time = F.unix_micros("event_time") if "event_time" in df.columns else F.lit(None).cast("long")
     entity = F.col("entity_id").cast("string")
     times = {
@@ -121,7 +153,7 @@ def _compared(df: DataFrame, schema: SchemaConfig) -> DataFrame:
         if spec.kind == "time"
     }
     df = df.withColumns(times)
-    return df.select(entity, *[_number_text(df, name) for name in _values(schema)], time.alias("time_us"))
+    return df.select(entity, *[_number_text(df, name) for name in _values(schema)], time.alias("time_us"), *more)
 
 
 def _number_text(df: DataFrame, name: str) -> Column:

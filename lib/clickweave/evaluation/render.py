@@ -30,13 +30,15 @@ def render_html(report: Mapping[str, Any]) -> str:
 
 
 def figure(value: float | None, unit: str = "number") -> str:
-    """A figure for a reader: shares in per cent, AUC with four decimals, a dash for none."""
+    """A figure for a reader: shares in per cent, AUC and distances with four decimals, a dash for none."""
     if value is None:
         return _NONE
     if unit == "share":
         return f"{value:.2%}" if abs(value) < 0.9995 or value >= 1 else f"{value:.4%}"
-    if unit == "auc":
+    if unit in ("auc", "distance"):
         return f"{value:.4f}"
+    if unit == "count":
+        return thousands(value)
     return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
 
 
@@ -61,6 +63,7 @@ def _pictures(report: Mapping[str, Any]) -> dict[str, Any]:
         "losses": _losses(data["losses"]),
         "marginals": [_marginal(picture) for picture in data["marginals"]],
         "positions": _positions(curves),
+        "ratios": _ratios(report.get("stages", {}).get("mix", {}).get("ratio", {}).get("tried", [])),
     }
 
 
@@ -74,6 +77,18 @@ def _scatter(data: Mapping[str, Any]) -> dict[str, Any] | None:
     }
     together = Markup(charts.scatter(data["kinds"], data["window"], "rows in two dimensions", about))
     return {"together": together, "alone": alone, "explained": sum(data["explained"])}
+
+
+def _ratios(tried: list[dict[str, float]]) -> Markup | None:
+    """The click model's AUC by ratio, and that of the best rival: the same rows, or as many of them again."""
+    if len(tried) < 2:
+        return None
+    series = {
+        "mixed": [(row["ratio"], row["auc"]) for row in tried],
+        "real": [(row["ratio"], row["auc"] - row["gain"]) for row in tried],
+    }
+    about = "AUC on reference by synthetic rows per real one: with them, and with real rows alone"
+    return Markup(charts.lines(series, "AUC by ratio", about, x_name="synthetic rows per real row"))
 
 
 def _losses(history: list[dict[str, Any]]) -> Markup | None:

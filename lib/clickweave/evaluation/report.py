@@ -19,6 +19,7 @@ from clickweave.evaluation.privacy import graded_only, judge_copies
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
+from clickweave.evaluation.stage_figures import what_stages_did
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 
 SCHEMA_VERSION = 1
@@ -69,6 +70,7 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "sample": {"rows_a_side": samples.fidelity_rows, "seed": config.seed},
         "pictures": _pictures(inputs, samples, sides, columns),
         "lineage": list(inputs.run.get("stages", [])),
+        "stages": what_stages_did(inputs.manifests),
         "seconds": seconds,
     }
     report["verdict"] = {"publishable": not blocking_failures(report), "sentence": verdict_sentence(rows)}

@@ -2,6 +2,7 @@
 
 from dataclasses import asdict
 from functools import reduce
+from typing import Any
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
@@ -24,6 +25,7 @@ from clickweave.frames.align import derived, keys, rows, slates, texts
 from clickweave.frames.align.continued import (
     CONTINUES,
     continued_rows,
+    count_targeted,
     last_of_each,
     with_own_values,
     with_sessions_gone_on,
@@ -33,7 +35,7 @@ from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
-from clickweave.stages.fitting import Fitting, with_attributes
+from clickweave.stages.fitting import Fitting
 from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.stages.what_if import numbers_of
 from clickweave.store import files
@@ -62,17 +64,20 @@ def run(run: StageRun) -> StageResult:
     everybody = with_older(run, codec, real_users, "users", "user_id")
     new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None, everybody)
     everyone = new_users if goes_on is None else new_users.unionByName(real_users)
-    known, reference = (with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
+    known, reference = (_with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
     fitting = Fitting(run, codec, known, reference)
     try:
-        made = _written(run, fitting.to_real(with_attributes(run, events, everyone)), raw_type)
+        made = _written(run, fitting.to_real(_with_attributes(run, events, everyone)), raw_type)
     finally:
         fitting.close()
     run.write("users", new_users.join(made.select("user_id").distinct(), "user_id", "left_semi"))
+    told: dict[str, Any] = {"replaced_texts": replaced} if replaced else {}
+    if run.recipe.sample.targets:
+        told["targets"] = count_targeted(made)
     return StageResult(
         {"in": run.manifest("sample").rows["sampled"], "synthetic": run.outputs["synthetic"].rows},
         fitted=asdict(window) | fitting.fitted,
-        metrics=({"replaced_texts": replaced} if replaced else {}) | {"steps": fitting.steps} | other_days,
+        metrics=told | {"steps": fitting.steps} | other_days,
     )
 
 
@@ -215,3 +220,13 @@ def _under_new_ids(values: DataFrame, entities: DataFrame | None, key: str) -> D
 def _step_us(codec: CodecSpec) -> int:
     steps = [column.step for column in codec.columns if column.name == EVENT_CLOCK]
     return int(max([1.0, *steps]))
+
+
+def _with_attributes(run: StageRun, rows: DataFrame, users: DataFrame) -> DataFrame:
+    """Events with the attributes of their items and of these users; every row stays once. One join per side that has
+    attributes.
+    """
+    items, people = catalogue.sides(run.recipe.log)
+    tables = [(items, run.read_items()), (people, users)]
+    told = [(side, table) for side, table in tables if side.features]
+    return reduce(lambda joined, each: catalogue.join_attributes(joined, each[1], each[0]), told, rows)

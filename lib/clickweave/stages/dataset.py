@@ -7,6 +7,8 @@ from pyspark.sql import DataFrame
 
 from clickweave.contracts.tables import IS_WHAT_IF
 from clickweave.evaluation.card import about_days, data_card
+from clickweave.evaluation.render import render_html
+from clickweave.evaluation.shareable import without_fitted, without_single_rows
 from clickweave.stages.context import StageRun
 from clickweave.store import files
 
@@ -38,7 +40,7 @@ def write_papers(
     shareable: bool,
     days: dict[str, int] | None = None,
 ) -> None:
-    """Manifest, data card and report of a version.
+    """Manifest, data card and report of a version; beside a shareable one without what tells of single real rows.
 
     Args:
         tables: what the manifest says of each table.
@@ -46,6 +48,9 @@ def write_papers(
         days: of a version by days, the rows of each day.
     """
     manifests = {stage: json.loads(run.manifest(stage).to_json()) for stage in READS}
+    if shareable:
+        manifests = {stage: without_fitted(manifest) for stage, manifest in manifests.items()}
+        report = without_single_rows(report, min_users=run.recipe.encode.min_users)
     place = run.workspace.path(folder)
     about = {"dataset": run.recipe.dataset, "run_key": run.key, "tables": tables, "stages": manifests}
     about |= {} if days is None else {"days": days}
@@ -55,5 +60,5 @@ def write_papers(
     num_new = 0 if new is None else new.rows
     card = data_card(run.recipe, run.manifest("mix").rows, report, shareable=shareable, about=told, what_if=num_new)
     files.write_text(f"{place}/DATA_CARD.md", card)
-    for name in ("report.json", "report.html"):
-        files.write_bytes(f"{place}/{name}", files.read_bytes(f"{run.workspace.output('evaluate', 'report')}/{name}"))
+    files.write_json(f"{place}/report.json", report)
+    files.write_text(f"{place}/report.html", render_html(report))

@@ -28,6 +28,7 @@ def run(run: StageRun) -> StageResult:
         config=run.recipe.evaluate,
         training=files.read_json(f"{run.workspace.output('train', 'bundle')}/{TRAINING}"),
         run=_facts(run),
+        manifests={stage: run.manifest(stage) for stage in INPUTS},
     )
     report = build_report(inputs, run.progress)
     folder = run.file("report")

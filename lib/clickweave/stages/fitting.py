@@ -1,7 +1,6 @@
 """The later steps of align: calibration, refinement and privacy filter, each with its figures before and after."""
 
 from dataclasses import dataclass, field
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -10,9 +9,9 @@ from pyspark.storagelevel import StorageLevel
 
 from clickweave.codec.spec import ENTITY, TEXT, VALUES, CodecSpec
 from clickweave.contracts.tables import REFERENCE, TRAIN, feature_column
-from clickweave.frames import catalogue
 from clickweave.frames.align import calibration, cells, label_rates, near_copies, privacy, refine, weights
 from clickweave.frames.align.continued import is_continued, is_targeted
+from clickweave.frames.align.copies import drop_copied_runs
 from clickweave.frames.augment.numbers import fit_ranges, free_features, numeric_features
 from clickweave.frames.source_rows import label_from_thresholds, threshold_feature
 from clickweave.stages.context import StageRun
@@ -167,25 +166,36 @@ class Fitting:
         return views, cells.fit_layout(views["train"], log, names, num_train, seed=self.run.recipe.align.seed)
 
     def _private(self, events: DataFrame) -> DataFrame:
-        log, seed = self.run.recipe.log, self.run.recipe.align.seed
         figures: dict[str, Any] = {}
         events = self._generalised(events, figures)
-        if self.run.rows_of_part(REFERENCE) == 0:
-            figures["note"] = "no reference rows (split.reference_share) to tell how often real rows coincide"
-            self.steps["privacy"] = figures
-            return events
-        for name in (privacy.TIMED, privacy.PATTERN):
-            values = privacy.compared_columns(log, timed=name == privacy.TIMED)
-            known = privacy.known_keys(self.train, values, owned=name == privacy.PATTERN)
-            # of a rare item that was asked for each event is like the one of somebody, apart from its time
-            exempt = is_targeted() & F.lit(name == privacy.PATTERN)
-            asked, others = events.where(exempt), events.where(~exempt)
-            excess = privacy.fit_copies(others, self.reference, known, values)
-            others = privacy.without_copies(others, known, values, excess, salt=name, seed=seed)
-            events, figures[name] = others.unionByName(asked), excess.figures
-        events = self._without_near(events, figures)
+        if self.run.rows_of_part(REFERENCE) >= privacy.LEAST_REFERENCE:
+            for name in (privacy.TIMED, privacy.PATTERN):
+                events, figures[name] = self._without_copies(events, name, self.reference)
+            events = self._without_near(events, figures)
+        else:
+            events = self._without_any_copies(events, figures)
         self.steps["privacy"] = figures
         return events
+
+    def _without_copies(self, events: DataFrame, name: str, reference: DataFrame) -> tuple[DataFrame, dict[str, float]]:
+        values = privacy.compared_columns(self.run.recipe.log, timed=name == privacy.TIMED)
+        known = privacy.known_keys(self.train, values, owned=name == privacy.PATTERN)
+        # of a rare item that was asked for each event is like the one of somebody, apart from its time
+        exempt = is_targeted() & F.lit(name == privacy.PATTERN)
+        asked, others = events.where(exempt), events.where(~exempt)
+        excess = privacy.fit_copies(others, reference, known, values)
+        others = privacy.without_copies(others, known, values, excess, salt=name, seed=self.run.recipe.align.seed)
+        return others.unionByName(asked), excess.figures
+
+    def _without_any_copies(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
+        """Events without all exact copies: the rate of real ones is not known. Histories lost their runs before."""
+        log, timed = self.run.recipe.log, self.run.recipe.log.event_time is not None
+        name = privacy.TIMED if timed else privacy.PATTERN
+        events, figures[name] = self._without_copies(events, name, self.reference.limit(0))
+        figures["note"] = privacy.UNKNOWN_RATE
+        self.run.progress(f"privacy filter: {privacy.UNKNOWN_RATE}")
+        has_runs = self.codec.grain != ENTITY and timed and log.item is not None and log.entity_column is not None
+        return drop_copied_runs(events, self.train) if has_runs else events
 
     def _generalised(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
         """Events without values that few users of train have; texts put together from pieces were replaced before."""
@@ -232,13 +242,3 @@ class Fitting:
         self.fitted["weights"] = {"terms": len(fitted.terms), "start": fitted.start, "mean": fitted.mean}
         self.steps["weights"] = {"before": fitted.auc, "after": fitted.after}
         return weights.with_weights(views["events"], fitted).drop(*cells.VIEWS)
-
-
-def with_attributes(run: StageRun, rows: DataFrame, users: DataFrame) -> DataFrame:
-    """Events with the attributes of their items and of these users; every row stays once. One join per side that has
-    attributes.
-    """
-    items, people = catalogue.sides(run.recipe.log)
-    tables = [(items, run.read_items()), (people, users)]
-    told = [(side, table) for side, table in tables if side.features]
-    return reduce(lambda joined, each: catalogue.join_attributes(joined, each[1], each[0]), told, rows)

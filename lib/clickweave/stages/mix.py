@@ -14,7 +14,7 @@ from clickweave.evaluation import ratio
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.frames.mix.join import check_row_ids, check_same_columns, content_hash
 from clickweave.frames.mix.registry import Strategy, strategy
-from clickweave.frames.mix.sources import AUTO, MixSources
+from clickweave.frames.mix.sources import AUTO, MixSources, RatioParams
 from clickweave.stages.context import StageResult, StageRun
 
 INPUTS = ("ingest", "augment", "sample", "align")
@@ -37,7 +37,9 @@ def run(run: StageRun) -> StageResult:
         found["real"] = _check_real(sources.real, mixed)
     counts = {row["origin"]: row["count"] for row in mixed.groupBy("origin").count().collect()}
     rows = {"in": sources.num_real, "synthetic": sources.num_synthetic} | counts
-    return StageResult(rows, found, {"shareable": not chosen.KEEPS_REAL} | tried)
+    asked = {"asked": config.how.synthetic_per_real} if isinstance(config.how, RatioParams) else {}
+    told = {"strategy": config.strategy, "shareable": not chosen.KEEPS_REAL}
+    return StageResult(rows, found, told | asked | tried)
 
 
 def _sources(run: StageRun) -> MixSources:

@@ -60,30 +60,42 @@ def run(run: StageRun) -> StageResult:
 
 def _targeted(
     run: StageRun, bundle: dict[str, bytes], codec: CodecSpec, block: int
-) -> tuple[list[DataFrame], list[int]]:
-    """The rows that each target asks for, and how many (of sparse users: the users); plans are written as tables."""
-    config, parts, asked = run.recipe.sample, [], []
+) -> tuple[list[DataFrame], list[dict[str, Any]]]:
+    """The rows that each target asks for, and what is asked (of sparse users: users); plans are written as tables."""
+    config = run.recipe.sample
+    parts: list[DataFrame] = []
+    told: list[dict[str, Any]] = []
     known = _known(run, codec) if config.targets else None
     for number, target in enumerate(config.targets):
         assert known is not None
         if isinstance(target, SparseUsers):
             coded, own = _real_histories(run), config.model_copy(update={"continue_events": target.events})
-            sparse = coded.groupBy("entity_id").count().where(F.col("count") <= target.floor).select("entity_id")
-            asked.append(sparse.count())
-            few = coded.join(sparse, "entity_id", "left_semi")
-            part = continued_blocks(few, bundle, codec, asked[-1], block, own, of=max(1, asked[-1]))
+            sparse = (
+                coded.groupBy("entity_id").agg(F.count(F.lit(1)).alias("real")).where(F.col("real") <= target.floor)
+            )
+            told.append(_asked(sparse.withColumn("asked", F.lit(1))))
+            few, num = coded.join(sparse, "entity_id", "left_semi"), told[-1]["asked"]
+            part = continued_blocks(few, bundle, codec, num, block, own, of=max(1, num))
         else:
             plan = planned(target, known, number)
             rows = run.write(f"plan_{number}", plan.rows)
-            asked.append(rows.agg(F.sum("asked")).collect()[0][0] or 0)
-            request = Request(replace(plan, rows=rows), codec, config, asked[-1], block, f"target {number}")
+            told.append(_asked(rows))
+            num = told[-1]["asked"]
+            request = Request(replace(plan, rows=rows), codec, config, num, block, f"target {number}")
             if codec.grain == ENTITY:
                 part = targeted_events(request, _real_histories(run), bundle)
             else:
                 part = targeted_rows(request, known.shards, bundle)
         parts.append(part.withColumn(TARGET, F.lit(number)))
-        block += num_blocks_of(codec, asked[-1], config)
-    return parts, asked
+        block += num_blocks_of(codec, num, config)
+    return parts, told
+
+
+def _asked(plan: DataFrame) -> dict[str, int]:
+    """Of a plan (`real` and `asked` by value): what is asked in all, for how many values, and their real events."""
+    real = [how("real").alias(name) for name, how in (("real", F.sum), ("real_least", F.min), ("real_most", F.max))]
+    row = plan.agg(F.sum("asked").alias("asked"), F.count(F.lit(1)).alias("values"), *real).collect()[0]
+    return {name: int(value or 0) for name, value in row.asDict().items()}
 
 
 def _known(run: StageRun, codec: CodecSpec) -> Known:
@@ -104,8 +116,8 @@ def _as_asked(raw: DataFrame) -> DataFrame:
     return raw.withColumn("item_id", F.coalesce(AS_ITEM, "item_id")).drop(AS_ITEM)
 
 
-def _told(run: StageRun, raw: DataFrame, asked: list[int]) -> list[dict[str, Any]]:
-    """By target what was asked, drawn and accepted.
+def _told(run: StageRun, raw: DataFrame, asked: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By target what was asked and from which real counts, drawn and accepted.
 
     Raises:
         ContractError: nothing that was drawn meets a target.
@@ -115,12 +127,13 @@ def _told(run: StageRun, raw: DataFrame, asked: list[int]) -> list[dict[str, Any
         raw.where(F.col(TARGET).isNotNull()).groupBy(TARGET).agg(F.count(F.lit(1)).alias("rows"), tried.alias("tried"))
     )
     found, told = {row[TARGET]: row for row in counts.collect()}, []
-    for number, (target, num) in enumerate(zip(run.recipe.sample.targets, asked, strict=True)):
+    for number, (target, plan) in enumerate(zip(run.recipe.sample.targets, asked, strict=True)):
+        num = plan["asked"]
         rows, tries = (found[number]["rows"], found[number]["tried"]) if number in found else (0, None)
         if rows == 0 and num > 0:
             raise ContractError(f"sample.targets[{number}]: {target.name}: none of {TRIES} draws each meets it")
         drawn = rows if tries is None else tries + TRIES * (num - rows)
-        told.append({"name": target.name, "asked": num, "drawn": drawn, "accepted": rows})
+        told.append({"name": target.name, **plan, "drawn": drawn, "accepted": rows})
         run.progress(f"target {target.name}: asked {num:,}, accepted {rows:,}")
     return told
 

@@ -51,6 +51,18 @@ def test_augmented_rows_are_not_held_against_the_generator(make_inputs, copied):
     assert {row.grade for row in rows.values()} == {"na"}
 
 
+def test_blended_rows_that_are_their_parents_are_copies_and_others_are_not(make_inputs, toy, to_table):
+    parents = toy(120, 1, "u").assign(origin="blended")
+    parents = parents.assign(row_id=parents["row_id"] + 5 * 10**7)
+    rows, copies = _judge(make_inputs(mixed=to_table(parents)))
+    assert (rows[ROWS].grade, rows[PATTERNS].grade, rows[GRAMS].grade) == ("red", "red", "na")
+    assert copies[ROWS]["synthetic"] == {"copied": 2400, "total": 2400}
+    changed = parents.assign(feature_stars=parents["feature_stars"] + 0.37)
+    rows, copies = _judge(make_inputs(mixed=to_table(changed)))
+    assert rows[ROWS].grade == "green"
+    assert copies[ROWS]["synthetic"] == {"copied": 0, "total": 2400}
+
+
 def test_one_chance_copy_is_no_leak_and_many_are():
     real = Copies(0, 20_000)
     assert excess(Copies(1, 80_000), real) < 2

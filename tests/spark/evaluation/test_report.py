@@ -2,6 +2,8 @@ import json
 import re
 
 import pytest
+from markupsafe import escape
+from told import full_manifests
 
 from clickweave.config.stages import EvaluateConfig
 from clickweave.evaluation.gates import blocking_failures
@@ -20,7 +22,7 @@ def _rows(report):
 
 @pytest.fixture(scope="module")
 def fresh_report(make_inputs, fresh):
-    return build_report(make_inputs(fresh, run=RUN, training=HISTORY))
+    return build_report(make_inputs(fresh, run=RUN, training=HISTORY, manifests=full_manifests()))
 
 
 def test_perfect_generator_is_publishable_and_near_its_ceilings(fresh_report):
@@ -54,7 +56,9 @@ def test_zero_synthetic_rows_are_a_legal_answer(make_inputs):
     report = build_report(make_inputs())
     assert {row["grade"] for row in report["rows"]} == {"na"}
     assert report["verdict"]["publishable"]
-    assert "not applicable" in render_html(report)
+    page = render_html(report)
+    assert "not applicable" in page
+    assert 'id="did-' not in page
 
 
 def test_empty_holdout_says_not_applicable(make_inputs, fresh, toy):
@@ -83,7 +87,7 @@ def test_log_without_negatives_has_no_click_model(make_inputs, toy):
 
 
 def test_report_is_json_and_the_same_on_any_partitioning(make_inputs, fresh, fresh_report):
-    inputs = make_inputs(fresh, run=RUN, training=HISTORY)
+    inputs = make_inputs(fresh, run=RUN, training=HISTORY, manifests=full_manifests())
     tables = {name: getattr(inputs, name).repartition(7) for name in ("train", "holdout", "synthetic", "mixed")}
     again = build_report(type(inputs)(**{**vars(inputs), **tables}))
     plain = [json.dumps({**report, "seconds": None}, allow_nan=False) for report in (fresh_report, again)]
@@ -99,6 +103,16 @@ def test_page_is_self_contained_small_and_escapes_hostile_names(fresh_report):
     assert "http" not in page.replace("http-equiv", "")
     for word in ("Rows in two dimensions", "Training", "Columns one by one", "Label rate by position", "Hard rules"):
         assert word in page
+
+
+def test_page_tells_what_the_stages_did(fresh_report):
+    page = render_html(fresh_report)
+    for part in ("augment", "targets", "align", "mix", "ratios"):
+        assert page.count(f'id="did-{part}"') == 1
+    for row in fresh_report["stages"]["align"]:
+        assert row["what"] in page
+        assert escape(row["good"]) in page
+    assert "AUC by ratio" in page
 
 
 def test_constant_and_all_null_columns_are_no_evidence(fresh_report):

@@ -80,16 +80,20 @@ def test_what_coincides_as_often_as_real_rows_do_stays(sides, spark):
     assert privacy.without_copies(fewer, known, values, excess, salt="test", seed=0) is fewer
 
 
-def test_nothing_on_a_side_drops_nothing(sides):
+def test_nothing_on_a_side_drops_nothing_but_without_reference_every_copy_goes(sides):
     train, reference, made = sides
     values = privacy.compared_columns(LOG, timed=True)
-    for rows in (
-        (train.limit(0), reference, made),
-        (train, reference.limit(0), made),
-        (train, reference, made.limit(0)),
+    for rows, share in (
+        ((train.limit(0), reference, made), 0),
+        ((train, reference, made.limit(0)), 0),
+        ((train, reference.limit(0), made), 1),
     ):
         known = privacy.known_keys(rows[0], values, owned=False)
-        assert privacy.fit_copies(rows[2], rows[1], known, values).drop_share == 0
+        excess = privacy.fit_copies(rows[2], rows[1], known, values)
+        assert excess.drop_share == share
+    found = privacy.without_copies(made, known, values, excess, salt="test", seed=0)
+    assert privacy.fit_copies(found, reference, known, values).made.found == 0
+    assert "reference" not in excess.figures
 
 
 def near_parts(train, reference, made, num=None):

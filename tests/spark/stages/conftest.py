@@ -34,6 +34,7 @@ def stages_in(spark):
                 "config_hash": "",
                 "code_version": "",
                 "inputs": {},
+                "fitted": getattr(result, "fitted", {}),
                 "metrics": getattr(result, "metrics", {}),
             }
             place.commit(Manifest(stage=name, outputs=step.outputs, rows=result.rows, **about))

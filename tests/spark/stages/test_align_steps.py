@@ -49,10 +49,10 @@ ODD = {
 }
 
 
-def recipe_of(folder, schema, grain, **sections):
+def recipe_of(folder, schema, grain, reference_share=0.3, **sections):
     pq.write_table(pa.table(events()), folder / "log.parquet")
     raw = {"dataset": "d", "source": {"events": str(folder / "log.parquet")}, "schema": schema, **sections}
-    raw |= {"split": {"holdout_share": 0.1, "reference_share": 0.3}, "encode": {"num_bins": 16}}
+    raw |= {"split": {"holdout_share": 0.1, "reference_share": reference_share}, "encode": {"num_bins": 16}}
     raw |= {"train": {"generator": "journey" if grain == "entity" else "autoregressive"}}
     return check_recipe(raw, VARIANTS)
 
@@ -139,6 +139,24 @@ def test_a_generator_that_gives_train_back_leaves_next_to_nothing(tmp_path, stag
     assert privacy["copies"]["before"] > 0.5
     assert privacy["copies"]["after"] <= privacy["copies"]["reference"] + 1e-6
     assert result.rows["synthetic"] < 0.3 * result.rows["in"]
+
+
+@pytest.mark.parametrize("case", ["no numbers", "no time"])
+def test_without_reference_no_copy_stays(tmp_path, stages_in, sample_again, case):
+    """Half of the rows are train's own; of a log without times only what one user alone has is a copy."""
+    stage = sampled(sample_again, lambda raw: raw.unionByName(moved(raw).withColumn("block", F.col("block") + 10**6)))
+    result, step = aligned(tmp_path, stages_in, stage, ODD[case], reference_share=0)
+    privacy = result.metrics["steps"]["privacy"]
+    name = "copies" if case == "no numbers" else "copies_any_time"
+    assert privacy[name]["before"] > 0.4
+    assert privacy[name]["after"] == 0
+    assert "dropped wholly" in privacy["note"]
+    assert "near" not in privacy
+    made, train = step.read_own("synthetic"), step.read_part("train")
+    keys = ["item_id", "label", "event_time" if case == "no numbers" else "feature_price"]
+    if case == "no numbers":
+        assert made.join(train, keys, "left_semi").count() == 0
+        assert made.count() > 0
 
 
 def test_nothing_is_done_that_is_switched_off(tmp_path, stages_in, sample_again):

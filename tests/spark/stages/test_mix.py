@@ -36,7 +36,8 @@ def fake(stage, name, make):
             users = step.read("ingest", "users")
             new = users.withColumn("user_id", F.concat(F.lit("syn-"), "user_id"))
             step.write("users", new.unionByName(new.limit(1).withColumn("user_id", F.lit("syn-left out"))))
-        return SimpleNamespace(rows={name: step.outputs[name].rows})
+        fitted = {"window": {"first_us": 1_234_567_890, "of": "u3"}}
+        return SimpleNamespace(rows={name: step.outputs[name].rows}, fitted=fitted)
 
     return SimpleNamespace(__name__=f"clickweave.stages.{stage}", run=run)
 
@@ -175,10 +176,35 @@ def test_auto_of_a_log_without_labels_is_zero_and_says_why(stages_in, tmp_path):
     assert "generated" not in result.rows
 
 
+PAPERS = ("report.json", "report.html", "manifest.json", "DATA_CARD.md")
+
+
+def drawn_report():
+    """A report with a point of a real row, a value of one user, and a lonely row in steps."""
+    bars = {"names": ["often", "u3"], "users": [9, 1], "shares": {"train": [0.9, 0.1], "synthetic": [1.0, 0.0]}}
+    steps = {"edges": [-9.87654321, 0, 9], "shares": {"train": [0.02, 0.98], "synthetic": [0.5, 0.5]}, "is_day": False}
+    window = [[-10, 10], [-10, 10]]
+    return {
+        "schema_version": 1,
+        "verdict": {"publishable": True, "sentence": "Fine."},
+        "run": {},
+        "rows": [],
+        "lineage": [],
+        "counts": {"train": 50, "holdout": 50, "synthetic": 50, "mixed": 50, "mixed_by_origin": {}},
+        "details": {"F7": {}, "U1": {"arms": {}}, "F8": {}},
+        "sample": {"rows_a_side": 50, "seed": 0},
+        "pictures": {
+            "scatter": {"kinds": {"real": [[0.123, -4.56]]}, "explained": [0.5, 0.2], "window": window},
+            "marginals": [{"title": "city", "kind": "bars", **bars}, {"title": "price", "kind": "steps", **steps}],
+            "losses": [],
+        },
+    }
+
+
 def judged(step):
-    """A stage in place of evaluate that finds nothing wrong."""
+    """A stage in place of evaluate that finds nothing wrong and draws real rows."""
     folder = step.file("report")
-    files.write_json(f"{folder}/report.json", {"verdict": {"sentence": "Fine."}, "rows": []})
+    files.write_json(f"{folder}/report.json", drawn_report())
     files.write_text(f"{folder}/report.html", "")
     return SimpleNamespace(rows={})
 
@@ -200,6 +226,14 @@ def test_a_shareable_version_holds_no_real_user_and_says_so(mixed_by, stages_in,
     assert users == (new if name == "replace" else new | real | {"syn-left out"})
     card = files.read_bytes(f"{place}/DATA_CARD.md").decode()
     assert ("This mix is shareable" in card) == (name == "replace")
+    papers = {paper: files.read_bytes(f"{place}/{paper}").decode() for paper in PAPERS}
+    assert ("points of single rows" in papers["report.html"]) == (name == "replace")
+    told = {"0.123", "dots k-real", '"u3"', "1234567890", ">u3<", "-9.87654321"}
+    found = {text for text in told for paper in papers.values() if text in paper}
+    assert found == (set() if name == "replace" else told)
+    assert ">often<" in papers["report.html"].replace("<title>often</title>", "")  # what many have is told
+    kept = files.read_json(f"{step.workspace.output('evaluate', 'report')}/report.json")
+    assert kept == drawn_report()
 
 
 def rekeyed(step, name):

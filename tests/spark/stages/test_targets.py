@@ -16,7 +16,7 @@ from clickweave.errors import ConfigError, ContractError
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.rules import Window, count_broken
 from clickweave.jobkit.cli import VARIANTS
-from clickweave.sampling.targets.conditions import conditions
+from clickweave.sampling.targets.conditions import conditions, level_codes
 from clickweave.stages import align, augment, encode, ingest, mix, publish, sample, train
 from clickweave.store import files
 from clickweave.store.export import export_table
@@ -280,6 +280,52 @@ def rekeyed(step, name):
     """The step as a run of its own, so that each publishes its own version."""
     step.key = f"publish {name}"
     return step
+
+
+LOVE = {"click": {"column": "rating", "at_least": 3}, "love": {"column": "rating", "at_least": 5}}
+FUNNEL = {"click": {"column": "seen", "at_least": 10}, "buy": {"column": "paid", "at_least": 1}}
+
+
+def test_levels_of_several_thresholds_are_the_codes_between_them():
+    bins = tuple(float(value) for value in range(1, 6))
+    columns = [ColumnSpec(f"feature_{name}", "bins", "double", lows=bins, highs=bins) for name in ("rating", "paid")]
+    seen = ColumnSpec("feature_seen", "bins", "double", lows=(0.0, 8.0, 12.0), highs=(8.0, 12.0, 90.0))
+    spec = CodecSpec((*columns, seen), 5, "key")
+    log = SchemaConfig.model_validate({"item": "i", "labels": LOVE})
+    codes = [level_codes(level, spec, log)["feature_rating"] for level in range(3)]
+    assert codes == [(1, 2), (3, 4), (5,)]
+    log = SchemaConfig.model_validate({"item": "i", "labels": FUNNEL})
+    # the bin from 8 to 12 lies on both sides of 10; no payment is below 1
+    assert level_codes(2, spec, log) == {"feature_seen": (3,), "feature_paid": (1, 2, 3, 4, 5)}
+    with pytest.raises(ContractError, match="label 1: no bin of 'feature_paid' lies inside"):
+        level_codes(1, spec, log)
+
+
+def test_balance_raises_each_level_of_several_thresholds(tmp_path, stage_on):
+    rng = np.random.default_rng(0)
+    rating = rng.choice([1, 2, 3, 4, 5], 900, p=[0.3, 0.3, 0.15, 0.1, 0.15])
+    users = [f"u{n % 60}" for n in range(900)]
+    log = {"user": users, "item": [f"i{n}" for n in rng.integers(0, 9, 900)], "rating": rating}
+    pd.DataFrame(log).to_parquet(tmp_path / "events.parquet")
+    raw = {
+        "dataset": "levels",
+        "source": {"events": str(tmp_path / "events.parquet")},
+        "schema": {"user": "user", "item": "item", "labels": LOVE},
+        "ingest": {"duplicates": "keep"},
+        "split": {"holdout_share": 0, "reference_share": 0},
+        "train": {"generator": "autoregressive", "epochs": 2},
+        "sample": {"entities": 20, "targets": [{"name": "balance"}]},
+        "align": {"privacy_filter": False},
+    }
+    recipe = check_recipe(toys.merged(toys.COMMON, raw), VARIANTS)
+    found = {m.__name__.rpartition(".")[2]: stage_on(m, recipe) for m in (ingest, encode, train, sample, align)}
+    result, step = found["align"]
+    made = step.read_own("synthetic").where("op like '%:target0'").groupBy("label").count().toPandas()
+    real = {level: int(((rating >= 3).astype(int) + (rating >= 5) == level).sum()) for level in range(3)}
+    assert made.set_index("label")["count"].to_dict() == {level: real[0] - real[level] for level in (1, 2)}
+    told = found["sample"][0].metrics["targets"][0]
+    assert result.metrics["targets"] == {"0": told["accepted"]}
+    assert (told["asked"], told["real"]) == (2 * real[0] - real[1] - real[2], real[1] + real[2])
 
 
 def _codec(done):

@@ -90,7 +90,7 @@ REFUSED = [
     ("mix", {"strategy": "cold_boost", "by": "query"}, "mix.by = 'query'"),
     ("mix", {"strategy": "cold_boost", "c": 0}, "mix.c = 0"),
     ("mix", {"strategy": "upweight", "weight": 0}, "mix.weight = 0"),
-    ("mix", {"strategy": "concat", "synthetic_per_real": 1}, "unknown key 'mix.synthetic_per_real'"),
+    ("mix", {"strategy": "concat", "synthetic_per_real": 1}, "belongs to the strategies share and blend"),
     ("mix.strategy", "shares", "'shares' is unknown"),
     ("mix.synthetic_per_real", -0.5, "mix.synthetic_per_real = -0.5"),
     ("schema.features", {"v": {"kind": "vector", "unit": "s"}}, "unit and format belong to features of kind time"),
@@ -262,3 +262,13 @@ def test_the_codec_gets_the_grain_that_the_generator_needs():
     with pytest.raises(ConfigError, match="'row', but generator 'histories' needs 'entity'"):
         check_recipe(wrong, variants)
     assert "grain: null" in render_defaults({})
+
+
+@pytest.mark.parametrize("strategy", ["upweight", "concat", "balance", "replace"])
+def test_a_ratio_for_a_strategy_that_has_none_is_refused_in_its_own_words(strategy):
+    raw = {"dataset": "d", "source": {"events": "x"}, "schema": {"item": "i"}}
+    mix = {"strategy": strategy, "synthetic_per_real": "auto"}
+    with pytest.raises(ConfigError, match="belongs to the strategies share and blend, not to ") as caught:
+        check_recipe(raw | {"mix": mix}, VARIANTS)
+    assert "\n" not in str(caught.value)
+    assert ("mix.share" in str(caught.value)) == (strategy == "upweight")

@@ -23,7 +23,13 @@ def is_targeted() -> Column:
 
 def is_what_if() -> Column:
     """Whether an event was asked for as one of an item that does not exist, by `op`."""
-    return F.col("op").contains(TARGETED + WHAT_IF)
+    return F.col("op").contains(WHAT_IF)
+
+
+def count_targeted(events: DataFrame) -> dict[str, int]:
+    """Events by number of the target that asked for them. One aggregate, a row a target."""
+    number = F.regexp_extract("op", TARGETED + r"(\d+)", 1).alias("number")
+    return {row["number"]: row["count"] for row in events.where(is_targeted()).groupBy(number).count().collect()}
 
 
 def continued_rows(train: DataFrame, events: DataFrame) -> DataFrame:

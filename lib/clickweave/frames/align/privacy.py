@@ -3,7 +3,10 @@
 Real people coincide by chance, so a copy alone is no leak. Of generated rows that equal one of train's, as many are
 dropped (by hash) as leaves the share that `reference` has; nothing where that is not exceeded. The two kinds of copies
 are those that the report counts (P1): equal in every column a generator fills, time included; and without the time,
-where exactly one entity of train has the pattern.
+where exactly one entity of train has the pattern. With fewer than
+LEAST_REFERENCE rows of reference nothing says how often real rows coincide, and exact copies go wholly: of rows with
+their time, or where the log has none of patterns that one entity has. Patterns of logs with times and near copies then
+stay: without a rate nothing tells chance from leak, and dropping all would empty rare items.
 """
 
 from collections.abc import Sequence
@@ -20,6 +23,11 @@ from clickweave.frames.draws import unit_draw
 
 _KEY = "_copy_key"
 TIMED, PATTERN = "copies", "copies_any_time"
+LEAST_REFERENCE = 100  # rows of reference; the share of copies among fewer is chance
+UNKNOWN_RATE = (
+    "too few rows of reference (split.reference_share) to tell how often real rows coincide: copies of real rows, and "
+    "runs of items of one user, are dropped wholly; near copies are not looked for"
+)
 
 
 @dataclass(frozen=True)
@@ -47,9 +55,11 @@ class Excess:
 
     @property
     def drop_share(self) -> float:
-        """Share of the coinciding generated rows that must go, so that the share among what stays is the real one."""
+        """Share of the coinciding generated rows that must go, so that the share among what stays is the real one; all
+        where there are no real rows to compare with.
+        """
         rest = 1.0 - self.real.share
-        if not self.real.total or not self.made.found or rest <= 0:
+        if not self.made.found or rest <= 0:
             return 0.0
         beyond = (self.made.found - self.real.share * self.made.total) / rest
         return min(1.0, max(0.0, beyond / self.made.found))
@@ -59,7 +69,8 @@ class Excess:
         """For the manifest; shares, `after` as expected."""
         kept = self.made.found * (1 - self.drop_share)
         left = self.made.total - self.made.found * self.drop_share
-        shares = {"before": self.made.share, "after": kept / left if left else 0.0, "reference": self.real.share}
+        shares = {"before": self.made.share, "after": kept / left if left else 0.0}
+        shares |= {"reference": self.real.share} if self.real.total else {}
         return {name: round(share, 9) for name, share in shares.items()} | {
             "copies": self.made.found,
             "dropped": round(self.made.found * self.drop_share),

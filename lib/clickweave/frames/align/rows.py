@@ -110,7 +110,7 @@ def as_events(raw: DataFrame, log: SchemaConfig, run_id: str, op: str, *, what_i
         rows = rows.withColumn("label", label_from_thresholds(log))
     made_by = F.lit(op)
     if TARGET in rows.columns:
-        made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(TARGETED))
+        made_by = F.concat(made_by, F.when(F.col(TARGET).isNull(), "").otherwise(F.concat(F.lit(TARGETED), TARGET)))
         made_by = F.concat(made_by, F.when(F.col(TARGET).isin(*what_if), WHAT_IF).otherwise(""))
     if CONTINUES in rows.columns:
         made_by = F.concat(made_by, F.when(F.col(CONTINUES).isNull(), "").otherwise(CONTINUED))

@@ -88,6 +88,29 @@ def _threshold(
     return column, [threshold.at_least, math.inf]
 
 
+def level_codes(level: int, spec: CodecSpec, log: SchemaConfig) -> dict[str, tuple[int, ...]]:
+    """Codes by column of the events that have exactly this level of a label of thresholds: those up to it are reached
+    and no stronger one is. Bins that lie on both sides of a threshold are left out, so that nothing must be checked.
+
+    Raises:
+        ContractError: a column under a threshold is coded by values, or no bin lies inside.
+    """
+    events = {column.name: column for column in spec.columns if column.level == EVENT}
+    codes: dict[str, tuple[int, ...]] = {}
+    for name in dict.fromkeys(threshold_feature(log, each) for each in log.thresholds.values()):
+        column = events.get(name)
+        if column is None or column.kind == VALUES:
+            raise ContractError(f"sample.targets: label: {name!r} is no number here; name its values instead")
+        own = {k: t.at_least for k, t in log.thresholds.items() if threshold_feature(log, t) == name}
+        low = max((at for k, at in own.items() if k <= level), default=-math.inf)
+        below = min((at for k, at in own.items() if k > level), default=math.inf)
+        ends = enumerate(zip(column.lows, column.highs, strict=True))
+        codes[name] = tuple(n + FIRST_BIN for n, (start, end) in ends if start >= low and end < below)
+        if not codes[name]:
+            raise ContractError(f"sample.targets: label {level}: no bin of {name!r} lies inside; raise encode.num_bins")
+    return codes
+
+
 def _values(column: ColumnSpec, wanted: list[Any], name: str) -> tuple[int, ...]:
     place = {value: number for number, value in enumerate(column.values)}
     found = []

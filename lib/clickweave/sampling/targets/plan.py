@@ -7,6 +7,7 @@ sessions), and then carry their own id: so they come with the users and the cont
 """
 
 from dataclasses import dataclass
+from functools import reduce
 
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
@@ -18,7 +19,7 @@ from clickweave.config.targets import Balance, ColdItems, Items, RareQueries, Wh
 from clickweave.contracts.tables import feature_column
 from clickweave.errors import ContractError
 from clickweave.frames.align.rows import TARGET
-from clickweave.sampling.targets.conditions import Check, Conditions, conditions
+from clickweave.sampling.targets.conditions import Check, Conditions, conditions, level_codes
 
 PROXIES = 5  # similar items that stand in for one
 KNOWN_EVENTS = 5  # real events from which on an item is drawn as itself
@@ -125,8 +126,8 @@ def _of_new_items(target: WhatIf, known: Known, number: int) -> Plan:
 
 
 def _of_balance(target: Balance, known: Known) -> Plan:
-    if target.column == "label" and known.log.thresholds:
-        return _of_threshold(target, known)
+    if target.column == "label" and len(known.log.thresholds) == known.log.num_levels:  # else it is coded itself
+        return _of_threshold(target, known) if known.log.num_levels == 1 else _of_levels(target, known)
     name = "label" if target.column == "label" else feature_column(target.column)
     column = _column(known.spec, name)
     if column.kind != VALUES:
@@ -139,14 +140,24 @@ def _of_balance(target: Balance, known: Known) -> Plan:
 
 def _of_threshold(target: Balance, known: Known) -> Plan:
     """The rarer side of a label that one threshold makes."""
-    if known.log.num_levels != 1:
-        raise ContractError("sample.targets: balance: labels of several thresholds; ask for each by where")
     rows = known.train.groupBy("label").count().collect()
     counts = {0: 0, 1: 0} | {row["label"]: row["count"] for row in rows}
     rarer = min(counts, key=lambda level: counts[level])
     missing = round(target.up_to * max(counts.values())) - counts[rarer]
     asked = Where(name="where", columns={"label": rarer}, events=max(1, missing))
     return _where(asked, conditions(asked.columns, known.spec, known.log), known)
+
+
+def _of_levels(target: Balance, known: Known) -> Plan:
+    """The rarer levels of a label of several thresholds: their strongest one is reached, and none beyond it."""
+    counts = {row["label"]: row["count"] for row in known.train.groupBy("label").count().collect()}
+    most = round(target.up_to * max(counts.values(), default=0))
+    rarer = {level: most - num for level, num in sorted(counts.items()) if num < most}
+    if not rarer:
+        raise ContractError("sample.targets: balance: all levels of the label are as frequent; leave the target out")
+    codes = {level: level_codes(level, known.spec, known.log) for level in rarer}
+    plans = [_in_proportion(codes[level], num, f"label {level}", known) for level, num in rarer.items()]
+    return Plan(reduce(DataFrame.unionByName, plans), tuple(codes[min(codes)]))
 
 
 def _where(target: Where, meant: Conditions, known: Known) -> Plan:
@@ -157,20 +168,29 @@ def _where(target: Where, meant: Conditions, known: Known) -> Plan:
             {"value": ["any"], "events": pa.array([known.spec.num_rows]), "code": pa.array([[]], pa.list_(pa.int64()))}
         )
         return Plan(_plan(spark.createDataFrame(one), F.lit(target.events), _one(F.col("code"))), (), meant.checks)
-    columns = [F.col(f"code_{name}") for name in given]
+    said = ", ".join(f"{name} {value!r}" for name, value in target.columns.items())
+    return Plan(_in_proportion(meant.codes, target.events, said, known), given, meant.checks)
+
+
+def _in_proportion(codes: dict[str, tuple[int, ...]], events: int, said: str, known: Known) -> DataFrame:
+    """Plan rows of so many events over the combinations of these codes, as often as real events have each.
+
+    Raises:
+        ContractError: none has.
+    """
+    columns = [F.col(f"code_{name}") for name in codes]
     met = known.shards
-    for column, name in zip(columns, given, strict=True):
-        met = met.where(column.isin(*meant.codes[name]))
+    for column, allowed in zip(columns, codes.values(), strict=True):
+        met = met.where(column.isin(*allowed))
     counts = met.groupBy(*columns).agg(F.count(F.lit(1)).alias("events"))
     rows = counts.orderBy(F.desc("events"), *columns).limit(MOST_COMBINATIONS).collect()
     if not rows:
-        said = ", ".join(f"{name} {value!r}" for name, value in target.columns.items())
         raise ContractError(f"sample.targets: no real event meets {said}")
     asked: list[int] = []
     total, done = sum(row["events"] for row in rows), 0
-    for row in rows:  # rounded so that all together are target.events
+    for row in rows:  # rounded so that all together are `events`
         done += row["events"]
-        asked.append(target.events * done // total - sum(asked))
+        asked.append(events * done // total - sum(asked))
     table = pa.table(
         {
             "value": pa.array([" ".join(str(code) for code in row[:-1]) for row in rows]),
@@ -179,7 +199,7 @@ def _where(target: Where, meant: Conditions, known: Known) -> Plan:
             "asked": pa.array(asked, pa.int64()),
         }
     )
-    return Plan(_plan(spark.createDataFrame(table), F.col("asked"), F.array("code")), given, meant.checks)
+    return _plan(known.train.sparkSession.createDataFrame(table), F.col("asked"), F.array("code"))
 
 
 def _plan(rows: DataFrame, asked: Column, choices: Column, *, item: bool = False) -> DataFrame:
