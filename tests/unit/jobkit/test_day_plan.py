@@ -182,6 +182,7 @@ def test_a_late_file_reopens_its_day_once_and_the_same_command_then_does_nothing
     monkeypatch.setattr(pipeline, "_module", lambda stage: Fake(stage, real(stage), ran))
     monkeypatch.setattr(Pipeline, "_spark", lambda self: None)
     monkeypatch.setattr(pipeline, "code_version", lambda: "1")
+    monkeypatch.setattr(pipeline, "older_bundle", lambda *_: (None, ""))
 
     def run(first, last):
         ran.clear()

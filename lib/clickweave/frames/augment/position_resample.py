@@ -115,7 +115,8 @@ def examined(
 
     _, item_N = np.unique(item_N, return_inverse=True)
     missed_N = shows_N - clicks_N
-    shows_P, clicks_P = (np.maximum(np.bincount(place_N, of, num_places), 1e-9) for of in (shows_N, clicks_N))
+    shows_P, clicks_P = (np.bincount(place_N, of, num_places) for of in (shows_N, clicks_N))
+    shows_P = np.maximum(shows_P, 1e-9)
     shows_I, clicks_I = (np.bincount(item_N, of) for of in (shows_N, clicks_N))
 
     def stepped(x: np.ndarray) -> np.ndarray:
@@ -129,7 +130,7 @@ def examined(
         gamma_I = (liked_I + PRIOR_SHOWS * mean) / (shows_I + PRIOR_SHOWS)
         return np.concatenate([np.clip(seen_P / shows_P, 1e-6, 1.0), gamma_I])
 
-    theta_P = clicks_P / shows_P
+    theta_P = np.maximum(clicks_P, 1e-9) / shows_P
     theta_P = theta_P / theta_P.max()
     gamma = clicks_N.sum() / float((theta_P * shows_P).sum())
     x = np.concatenate([theta_P, np.full(len(shows_I), gamma)])
