@@ -55,11 +55,13 @@ def day_of(table):
 
 @pytest.fixture(scope="module")
 def workspaces(cli, log, tmp_path_factory):
-    """One workspace after runs of days 1 to 3 and 4 to 6, and one that made the second run a second time."""
+    """One workspace after runs of days 1 to 3 and 4 to 6, and one that has only bundle and version of the first run, and
+    made the second run a second time.
+    """
     first, again = tmp_path_factory.mktemp("first") / "w", tmp_path_factory.mktemp("again") / "w"
     run(cli, log, first, "2026-11-01..2026-11-03")
-    (again / "published").parent.mkdir(parents=True)
-    shutil.copytree(first / "published", again / "published")
+    for kept in ("encode", "train", "published"):
+        shutil.copytree(first / kept, again / kept)
     run(cli, log, first, "2026-11-04..2026-11-06")
     run(cli, log, again, "2026-11-04..2026-11-06")
     return toys.Run(log, first), toys.Run(log, again)
