@@ -55,7 +55,7 @@ def day_of(table):
 
 @pytest.fixture(scope="module")
 def workspaces(cli, log, tmp_path_factory):
-    """One workspace after runs of days 1 to 3 and 4 to 6, and one that has only bundle and version of the first run, and
+    """One workspace after runs of days 1 to 3 and 4 to 6, and one that has only the first run's bundle and version, and
     made the second run a second time.
     """
     first, again = tmp_path_factory.mktemp("first") / "w", tmp_path_factory.mktemp("again") / "w"
