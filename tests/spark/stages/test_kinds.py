@@ -94,6 +94,7 @@ def recipe_in(folder, grain):
         },
         "encode": {"min_users": K},
         "split": {"holdout_share": 0.2, "reference_share": 0.0},
+        "align": {"privacy_filter": False},  # here all rows are copies
     }
     recipe = check_recipe(raw, VARIANTS)
     return recipe.model_copy(update={"encode": recipe.encode.model_copy(update={"grain": grain})})

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from mall import MALL, MALL_TYPE, mall_rows
 from mixes import augmented, generated
+from papers import drawn_report, judged, rekeyed
 from pyspark.sql import functions as F
 
 from clickweave.config.load import check_recipe
@@ -179,36 +180,6 @@ def test_auto_of_a_log_without_labels_is_zero_and_says_why(stages_in, tmp_path):
 PAPERS = ("report.json", "report.html", "manifest.json", "DATA_CARD.md")
 
 
-def drawn_report():
-    """A report with a point of a real row, a value of one user, and a lonely row in steps."""
-    bars = {"names": ["often", "u3"], "users": [9, 1], "shares": {"train": [0.9, 0.1], "synthetic": [1.0, 0.0]}}
-    steps = {"edges": [-9.87654321, 0, 9], "shares": {"train": [0.02, 0.98], "synthetic": [0.5, 0.5]}, "is_day": False}
-    window = [[-10, 10], [-10, 10]]
-    return {
-        "schema_version": 1,
-        "verdict": {"publishable": True, "sentence": "Fine."},
-        "run": {},
-        "rows": [],
-        "lineage": [],
-        "counts": {"train": 50, "holdout": 50, "synthetic": 50, "mixed": 50, "mixed_by_origin": {}},
-        "details": {"F7": {}, "U1": {"arms": {}}, "F8": {}},
-        "sample": {"rows_a_side": 50, "seed": 0},
-        "pictures": {
-            "scatter": {"kinds": {"real": [[0.123, -4.56]]}, "explained": [0.5, 0.2], "window": window},
-            "marginals": [{"title": "city", "kind": "bars", **bars}, {"title": "price", "kind": "steps", **steps}],
-            "losses": [],
-        },
-    }
-
-
-def judged(step):
-    """A stage in place of evaluate that finds nothing wrong and draws real rows."""
-    folder = step.file("report")
-    files.write_json(f"{folder}/report.json", drawn_report())
-    files.write_text(f"{folder}/report.html", "")
-    return SimpleNamespace(rows={})
-
-
 @pytest.mark.parametrize("name", ["replace", "concat"])
 def test_a_shareable_version_holds_no_real_user_and_says_so(mixed_by, stages_in, mall_folder, name):
     mixed_by(strategy=name)
@@ -234,9 +205,3 @@ def test_a_shareable_version_holds_no_real_user_and_says_so(mixed_by, stages_in,
     assert ">often<" in papers["report.html"].replace("<title>often</title>", "")  # what many have is told
     kept = files.read_json(f"{step.workspace.output('evaluate', 'report')}/report.json")
     assert kept == drawn_report()
-
-
-def rekeyed(step, name):
-    """The step as a run of its own, so that each publishes its own version."""
-    step.key = f"publish{name}"
-    return step

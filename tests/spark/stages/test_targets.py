@@ -7,6 +7,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 import toys
+from papers import judged, rekeyed
 from pyspark.sql import functions as F
 
 from clickweave.codec.spec import CodecSpec, ColumnSpec
@@ -144,7 +145,10 @@ def test_the_manifest_tells_what_was_asked_drawn_and_accepted(done, raw):
     assert [each["accepted"] for each in told] == [len(of(raw, number)) for number in range(len(told))]
     assert told[0]["asked"] == 42
     assert told[2]["drawn"] >= told[2]["accepted"]
-    assert told[4] == {"name": "what_if", "asked": 27, "drawn": 27, "accepted": 27}
+    assert told[4] == {
+        **{"name": "what_if", "asked": 27, "drawn": 27, "accepted": 27},
+        **{"values": 3, "real": 0, "real_least": 0, "real_most": 0},
+    }
     plan = done[4][0].set_index("value")
     assert plan["real"].to_dict() == {f"cold{k}": 1 for k in range(3)} | {f"new{k}": 0 for k in range(3)}
     assert [plan["asked"].sum() for plan in done[4][:3]] == [42, 50, 90]
@@ -267,20 +271,6 @@ def test_a_label_that_a_threshold_makes_is_a_range_of_its_column():
         assert found.checks[0].holds(rows).tolist() == holds
     with pytest.raises(ContractError, match="label must be 0 or one of 1"):
         conditions({"label": 2}, spec, log)
-
-
-def judged(step):
-    """A stage in place of evaluate that finds nothing wrong."""
-    folder = step.file("report")
-    files.write_json(f"{folder}/report.json", {"verdict": {"sentence": "Fine."}, "rows": []})
-    files.write_text(f"{folder}/report.html", "")
-    return SimpleNamespace(rows={})
-
-
-def rekeyed(step, name):
-    """The step as a run of its own, so that each publishes its own version."""
-    step.key = f"publish {name}"
-    return step
 
 
 LOVE = {"click": {"column": "rating", "at_least": 3}, "love": {"column": "rating", "at_least": 5}}
