@@ -129,7 +129,7 @@ class Made:
 
     def side(self, name):
         table = pq.read_table(self.place.path(f"{current_version(self.place).path}/{name}"))
-        return dict(zip(*[column.to_pylist() for column in table.columns], strict=True))
+        return dict(zip(table.column(0).to_pylist(), table.column("from").to_pylist(), strict=True))
 
 
 @pytest.fixture
