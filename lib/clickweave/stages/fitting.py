@@ -61,9 +61,12 @@ class Fitting:
         config, pool = self.run.recipe.align, self.run.recipe.sample.pool
         if config.calibrate_numbers:
             events = self._with_numbers(events, num_events)
+        if config.refine and pool > 1:
+            events = self._refined(events)
+            num_events = round(num_events / pool)
         if config.calibrate_labels and label_rates.may_change(self.run.recipe.log):
-            events = self._with_labels(events, num_events)
-        return self._refined(events) if config.refine and pool > 1 else events
+            events = self._with_labels(events, num_events)  # last, since what refinement leaves out moves label rates
+        return events
 
     def close(self) -> None:
         """Frees what steps kept on the disks of executors."""
