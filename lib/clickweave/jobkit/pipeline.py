@@ -84,8 +84,8 @@ class Pipeline:
         started, clock = datetime.now(UTC), time.monotonic()
         self._progress.event(stage, "start", key=key)
         attempt = self._workspace.new_attempt(stage)
-        run = StageRun(stage, key, self._recipe, self._workspace, attempt, self._spark, self._say(stage))
-        run.days = self._run_days
+        args = stage, key, self._recipe, self._workspace, attempt, self._spark, self._say(stage)
+        run = StageRun(*args, days=self._run_days)
         with self._progress.stage(stage, self._spark() if stage != "train" else None):
             try:
                 result = _module(stage).run(run)

@@ -1,6 +1,7 @@
 """Publishing by days: the days of this run replace those of the newest version, all others are carried over."""
 
 from collections.abc import Mapping
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -149,18 +150,29 @@ def _check_columns(run: StageRun, mine: Mapping[str, PublishedDay], carried: Map
 def _write_beside(
     run: StageRun, folder: str, below: Version | None, days: Mapping[str, PublishedDay], report: dict[str, Any]
 ) -> str:
-    """Items and users of this run and, where they have none of the key, of the version below; and the papers."""
-    tables = {}
+    """Items and users of this run and, where they have none of the key, of the version below; and the papers.
+
+    A shareable version holds no users but those of its days' events: the version below may have had real ones.
+    """
+    shareable, tables = all(day.shareable for day in days.values()), {}
     for name, table in side_tables(run).items():
         key, path = SIDES[name], run.workspace.path(f"{folder}/{name}")
         union = table if below is None else _with_others(run, table, f"{below.path}/{name}", key)
+        if shareable and below is not None and name == "users":
+            union = union.join(_users_of(run, days), key, "left_semi")
         write_sorted(union, path, key=key, rows=union.count())
         tables[name] = {"rows": count_rows(path), "files": files.file_stamps(path)}
     rows = {name: day.rows for name, day in sorted(days.items())}
     tables["events"] = {"rows": sum(rows.values())}
-    shareable = all(day.shareable for day in days.values())
     write_papers(run, folder, report, tables, shareable=shareable, days=rows)
     return folder
+
+
+def _users_of(run: StageRun, days: Mapping[str, PublishedDay]) -> DataFrame:
+    """user_id of all events of these days."""
+    folders = [run.workspace.path(day.folder) for day in days.values() if day.folder is not None]
+    tables = [read_table(run.spark, folder).select("user_id") for folder in folders]
+    return reduce(DataFrame.unionByName, tables).distinct() if tables else run.read("align", "users").limit(0)
 
 
 def _with_others(run: StageRun, mine: DataFrame, folder: str, key: str) -> DataFrame:

@@ -63,7 +63,7 @@ class Fitting:
             events = self._with_numbers(events, num_events)
         if config.refine and pool > 1:
             events = self._refined(events)
-            num_events = round(num_events / pool)
+            num_events = self.steps.get("refinement", {}).get("wanted", num_events)  # histories, where whole ones stay
         if config.calibrate_labels and label_rates.may_change(self.run.recipe.log):
             events = self._with_labels(events, num_events)  # last, since what refinement leaves out moves label rates
         return events

@@ -111,7 +111,7 @@ def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, samp
     before, after = (steps["numbers"][when]["feature_price"] for when in ("before", "after"))
     assert before > 0.2
     assert after < 0.06
-    assert steps["labels"]["before"]["overall"] > 0.15  # after refinement, which lowers it too
+    assert steps["labels"]["before"]["overall"] > 0.15  # as refinement left it, which lowers it too
     assert steps["labels"]["after"]["overall"] < 0.06
     assert {"before", "after", "ceiling"} <= set(steps["refinement"])
     assert steps["refinement"]["after"] <= steps["refinement"]["before"] + 0.02
@@ -119,6 +119,8 @@ def test_each_step_says_what_it_found_and_what_it_left(tmp_path, stages_in, samp
     assert json.loads(json.dumps([result.metrics, result.fitted]))
     made, train = step.read_own("synthetic"), step.read_part("train")
     assert made.columns == train.columns
+    rates = [rows.agg(F.avg((F.col("label") >= 1).cast("int"))).first()[0] for rows in (made, train)]
+    assert rates[0] == pytest.approx(rates[1], rel=0.1)  # bent: half as many; also after refinement and filter
     assert made.agg(F.avg("weight")).first()[0] == pytest.approx(1, abs=0.15)
     units, wanted = (
         made.select("entity_id" if grain == "entity" else "row_id").distinct().count(),

@@ -89,7 +89,7 @@ class Made:
         manifest = Manifest(stage=name, key=key, outputs=outputs, rows=rows or {}, metrics=metrics or {}, **ABOUT)
         self.place.commit(manifest)
 
-    def mix(self, key, events, *, extra=None):
+    def mix(self, key, events, *, extra=None, shareable=False):
         """`events`: (row id, day number from 1, hour, origin)."""
         ids, days, hours, origins = zip(*events, strict=True)
         times = [FIRST + dt.timedelta(days=day - 1, hours=hour) for day, hour in zip(days, hours, strict=True)]
@@ -107,7 +107,8 @@ class Made:
         self.stage("align", key, users=pa.table({"user_id": pa.array(new, pa.string()), "from": runs}))
         self.stage("augment", key)
         self.stage("sample", key)
-        self.stage("mix", key, dict(Counter(origins)), mixed=pa.table(mixed))
+        metrics = {"shareable": shareable}
+        self.stage("mix", key, dict(Counter(origins)), metrics, mixed=pa.table(mixed))
         files.write_text(self.place.path(f"evaluate/{key}/report/report.html"), "")
         files.write_json(self.place.path(f"evaluate/{key}/report/report.json"), drawn_report())
         self.place.commit(Manifest("evaluate", key, outputs={"report": Output(f"evaluate/{key}/report")}, **ABOUT))
@@ -168,6 +169,17 @@ def test_a_whole_version_is_split_by_day_once_and_a_whole_one_replaces_all_days(
     made.publish("z")
     assert made.published() == {DAYS[4]: [9]}
     assert any("replaces version 2 by days, and all of its 3 days" in line for line in made.said)
+
+
+def test_a_version_that_has_become_shareable_day_by_day_holds_no_real_user(made):
+    made.mix("x", [(1, 1, 0, "real"), (2, 2, 5, "real")])
+    made.publish("x", *DAYS[:2])
+    made.mix("y", [(3, 1, 6, "generated")], shareable=True)
+    made.publish("y", DAYS[0])
+    assert set(made.side("users")) == {"u-1", "u-2", "y-3"}  # day 2 holds a real one still
+    made.mix("z", [(4, 2, 6, "generated")], shareable=True)
+    made.publish("z", DAYS[1])
+    assert set(made.side("users")) == {"y-3", "z-4"}
 
 
 def test_real_rows_outside_and_other_columns_are_refused_and_nothing_is_published(made):
