@@ -27,9 +27,7 @@ CHANGES_ITEM = False  # whether item attributes must be joined anew
 NEEDS_NEIGHBOURS = False
 MOST_POSITIONS = 200  # that are told apart, the most frequent ones; rows at others get no copy
 MOST_CELLS = 2_000_000  # (item, position) counts that the driver holds; of more a share of the items is drawn
-CYCLES = (
-    15  # of three steps: of 1.3 M cells theta then lies within 0.3 % of its limit, after 50 plain steps within 11 %
-)
+CYCLES = 15  # of three steps; theta of 1.3 M cells is within 0.3 % of its limit, after 50 plain steps within 11 %
 PRIOR_SHOWS = 10.0  # of an item with the log's mean relevance, beside its own
 MOST_RELEVANT = 0.99
 
