@@ -7,15 +7,15 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.storagelevel import StorageLevel
 
-from clickweave.codec.spec import ENTITY, TEXT, VALUES, CodecSpec
+from clickweave.codec.spec import ENTITY, VALUES, CodecSpec
 from clickweave.contracts.tables import REFERENCE, TRAIN, feature_column
-from clickweave.frames.align import calibration, cells, label_rates, near_copies, privacy, refine, weights
+from clickweave.frames.align import calibration, cells, label_rates, refine, weights
 from clickweave.frames.align.continued import is_continued, is_targeted
-from clickweave.frames.align.copies import drop_copied_runs
-from clickweave.frames.augment.numbers import fit_ranges, free_features, numeric_features
+from clickweave.frames.augment.numbers import free_features, numeric_features
 from clickweave.frames.source_rows import label_from_thresholds, threshold_feature
 from clickweave.stages.context import StageRun
 from clickweave.stages.older_bundle import of_other_days
+from clickweave.stages.privacy_filter import PrivacyFilter
 
 
 @dataclass
@@ -53,7 +53,8 @@ class Fitting:
         if self.run.recipe.sample.targets:
             events = events.unionByName(everything.where(is_targeted()))
         if config.privacy_filter:
-            events = self._private(self._hold(events))
+            privacy = PrivacyFilter(self.run, self.codec, self.train, self.reference, self._hold)
+            events, self.steps["privacy"] = privacy.filtered(events)
         return self._weighed(self._hold(events)) if config.weigh else events
 
     def _calibrated(self, events: DataFrame, num_events: int) -> DataFrame:
@@ -151,12 +152,14 @@ class Fitting:
             wanted = round(pool.select(unit).distinct().count() / self.run.recipe.sample.pool)
         num_real = self.run.rows_of_part(TRAIN), self.run.rows_of_part(REFERENCE)
         sides = views["train"], views["reference"]
-        fitted = refine.fit_refinement(pool, *sides, layout, wanted, num_real=num_real, unit=unit, seed=seed)
+        fitted = refine.fit_refinement(
+            pool, *sides, layout, wanted, num_real=num_real, unit=unit, seed=seed, hold=self._hold
+        )
         if fitted is None:
             return events
         self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}
         self.steps["refinement"] = fitted.figures | {"wanted": wanted}
-        return refine.refined(views["events"], fitted, seed=seed).drop(*cells.VIEWS)
+        return refine.refined(events if whole else views["events"], fitted, seed=seed).drop(*cells.VIEWS)
 
     def _views(self, events: DataFrame, *, whole: bool) -> tuple[dict[str, DataFrame], cells.Layout]:
         """Events, train and reference as they are compared, and in which cells."""
@@ -167,73 +170,6 @@ class Fitting:
         names = [column.name for column in self.codec.columns]
         num_train = self.run.rows_of_part(TRAIN)
         return views, cells.fit_layout(views["train"], log, names, num_train, seed=self.run.recipe.align.seed)
-
-    def _private(self, events: DataFrame) -> DataFrame:
-        figures: dict[str, Any] = {}
-        events = self._generalised(events, figures)
-        if self.run.rows_of_part(REFERENCE) >= privacy.LEAST_REFERENCE:
-            for name in (privacy.TIMED, privacy.PATTERN):
-                events, figures[name] = self._without_copies(events, name, self.reference)
-            events = self._without_near(events, figures)
-        else:
-            events = self._without_any_copies(events, figures)
-        self.steps["privacy"] = figures
-        return events
-
-    def _without_copies(self, events: DataFrame, name: str, reference: DataFrame) -> tuple[DataFrame, dict[str, float]]:
-        values = privacy.compared_columns(self.run.recipe.log, timed=name == privacy.TIMED)
-        known = privacy.known_keys(self.train, values, owned=name == privacy.PATTERN)
-        # of a rare item that was asked for each event is like the one of somebody, apart from its time
-        exempt = is_targeted() & F.lit(name == privacy.PATTERN)
-        asked, others = events.where(exempt), events.where(~exempt)
-        excess = privacy.fit_copies(others, reference, known, values)
-        others = privacy.without_copies(others, known, values, excess, salt=name, seed=self.run.recipe.align.seed)
-        return others.unionByName(asked), excess.figures
-
-    def _without_any_copies(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
-        """Events without all exact copies: the rate of real ones is not known. Histories lost their runs before."""
-        log, timed = self.run.recipe.log, self.run.recipe.log.event_time is not None
-        name = privacy.TIMED if timed else privacy.PATTERN
-        events, figures[name] = self._without_copies(events, name, self.reference.limit(0))
-        figures["note"] = privacy.UNKNOWN_RATE
-        self.run.progress(f"privacy filter: {privacy.UNKNOWN_RATE}")
-        has_runs = self.codec.grain != ENTITY and timed and log.item is not None and log.entity_column is not None
-        return drop_copied_runs(events, self.train) if has_runs else events
-
-    def _generalised(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
-        """Events without values that few users of train have; texts put together from pieces were replaced before."""
-        log = self.run.recipe.log
-        done = {each.name for each in self.codec.parts if each.kind == TEXT} | {
-            each.name for each in self.codec.derived
-        }
-        names = [feature_column(n) for n, kind in free_features(log).items() if kind in ("categorical", "text")]
-        names = [name for name in (*names, *(["query"] if log.query is not None else [])) if name not in done]
-        private = privacy.private_values(self.train, names, min_users=self.run.recipe.encode.min_users)
-        if not private:
-            return events
-        events, marks = privacy.without_private_values(events, private)
-        row = events.agg(*[F.count_if(mark).alias(mark) for mark in marks]).collect()[0]
-        figures["private_values"] = {"before": sum(row), "after": 0}
-        events = events.drop(*marks)
-        return privacy.with_some_key(events) if "query" in private and row[-1] else events
-
-    def _without_near(self, events: DataFrame, figures: dict[str, Any]) -> DataFrame:
-        log, made = self.run.recipe.log, {column.name for column in self.codec.columns}
-        names = [name for name in numeric_features(log) if feature_column(name) in made]
-        ranges = {name: span for name, span in fit_ranges(self.train, names).items() if span.sd > 0} if names else {}
-        if not ranges:
-            figures["near"] = {"note": "no numeric feature that varies"}
-            return events
-        kinds = {
-            feature_column(name) for name, spec in log.event_features.items() if spec.kind in ("categorical", "id")
-        }
-        agreed = ["item_id", "query", "label", *sorted(kinds)]
-        ours, real = (
-            self._hold(near_copies.nearest(rows, self.train, ranges, agreed)) for rows in (events, self.reference)
-        )
-        fitted = near_copies.fit_near(ours, real, events.count(), self.run.rows_of_part(REFERENCE))
-        figures["near"] = fitted.figures
-        return near_copies.without_near(events, ours, fitted, seed=self.run.recipe.align.seed)
 
     def _weighed(self, events: DataFrame) -> DataFrame:
         seed = self.run.recipe.align.seed

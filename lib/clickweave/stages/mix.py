@@ -12,13 +12,14 @@ from clickweave.contracts.tables import BLENDED, GENERATED, REAL, REFERENCE, TRA
 from clickweave.errors import ContractError
 from clickweave.evaluation import ratio
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.frames.mix.join import check_row_ids, check_same_columns, content_hash
+from clickweave.frames.mix.join import check_row_ids, check_same_columns, hash_by_origin
 from clickweave.frames.mix.registry import Strategy, strategy
 from clickweave.frames.mix.sources import AUTO, MixSources, RatioParams
 from clickweave.stages.context import StageResult, StageRun
 
 INPUTS = ("ingest", "augment", "sample", "align")
 SECTIONS = ("mix", "log")
+_NOTHING = {"rows": 0, "xor": 0, "sum": 0}
 
 
 def run(run: StageRun) -> StageResult:
@@ -33,9 +34,10 @@ def run(run: StageRun) -> StageResult:
     mixed = run.write("mixed", chosen.apply(sources, fitted, params, log, config.seed))
     check_row_ids(mixed)
     found: dict[str, Any] = {} if fitted is None else {config.strategy: asdict(fitted)}
+    hashes = hash_by_origin(mixed)
     if chosen.KEEPS_REAL:
-        found["real"] = _check_real(sources.real, mixed)
-    counts = {row["origin"]: row["count"] for row in mixed.groupBy("origin").count().collect()}
+        found["real"] = _check_real(sources.real, hashes)
+    counts = {origin: each["rows"] for origin, each in hashes.items()}
     rows = {"in": sources.num_real, "synthetic": sources.num_synthetic} | counts
     asked = {"asked": config.how.synthetic_per_real} if isinstance(config.how, RatioParams) else {}
     told = {"strategy": config.strategy, "shareable": not chosen.KEEPS_REAL}
@@ -54,13 +56,13 @@ def _sources(run: StageRun) -> MixSources:
     )
 
 
-def _check_real(real: DataFrame, mixed: DataFrame) -> dict[str, int]:
+def _check_real(real: DataFrame, mixed: dict[str, dict[str, int]]) -> dict[str, int]:
     """Count and hash of the real rows, which are those of the mix.
 
     Raises:
         ContractError: they are not.
     """
-    before, after = content_hash(real), content_hash(mixed.where(F.col("origin") == REAL))
+    before, after = (each.get(REAL, _NOTHING) for each in (hash_by_origin(real), mixed))
     if before != after:
         raise ContractError(
             f"mix: real rows changed on the way: {before} before, {after} in mixed; do not use this mix"

@@ -9,17 +9,17 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import event_columns
 from clickweave.errors import ContractError
 from clickweave.frames.align import derived, keys, rows
-from clickweave.frames.mix.join import content_hash
+from clickweave.frames.mix.join import hash_by_origin
 
 COLUMNS = event_columns(("price", "stock"))
 
 
 def test_a_changed_value_and_a_lost_row_change_the_hash(shop):
-    whole = content_hash(shop)
-    assert content_hash(shop.limit(0)) == {"rows": 0, "xor": 0, "sum": 0}
-    assert content_hash(shop.where(F.col("row_id") != shop.first()["row_id"])) != whole
+    whole = hash_by_origin(shop)
+    assert hash_by_origin(shop.limit(0)) == {}
+    assert hash_by_origin(shop.where(F.col("row_id") != shop.first()["row_id"])) != whole
     changed = F.col("source").withField("note", F.lit("other"))
-    assert content_hash(shop.withColumn("source", changed)) != whole
+    assert hash_by_origin(shop.withColumn("source", changed)) != whole
 
 
 SPACES = {LongType(): "long", IntegerType(): "integer", StringType(): "text", DecimalType(20, 0): "long"}

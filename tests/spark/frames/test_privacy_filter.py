@@ -48,16 +48,27 @@ def sides(spark):
     return train, people(spark, 3, 3000, "r").cache(), made.cache()
 
 
-@pytest.mark.parametrize("timed", [True, False])
+def parts(train, reference, made, *names):
+    """The copies of these kinds, what is to be dropped of each, and what stays of `made`."""
+    kinds = [privacy.kind_of(name, LOG) for name in names]
+    untargeted = {"made": made, "real": reference}
+    sides = {side: rows.withColumn(privacy.TARGETED, F.lit(False)) for side, rows in untargeted.items()}
+    copies, num = privacy.copies_among(sides, train, kinds), {side: rows.count() for side, rows in sides.items()}
+    found, gone = [], F.lit(False)
+    for kind in kinds:
+        found.append(privacy.fit_excess(copies, kind, num, gone, F.lit(False)))
+        gone = gone | privacy.drawn_copies(kind, found[-1], seed=0)
+    dropped = copies.where((F.col("side") == "made") & gone)
+    return found, privacy.without_rows(made, dropped, dropped.count())
+
+
+@pytest.mark.parametrize("name", [privacy.TIMED, privacy.PATTERN])
 @pytest.mark.parametrize("priced", [True, False])
-def test_copies_go_down_to_the_rate_of_reference_and_not_below(sides, timed, priced):
+def test_copies_go_down_to_the_rate_of_reference_and_not_below(sides, name, priced):
     train, reference, made = sides if priced else [rows.withColumn("feature_price", F.lit(1.0)) for rows in sides]
-    values = privacy.compared_columns(LOG, timed=timed)
-    known = privacy.known_keys(train, values, owned=not timed)
-    excess = privacy.fit_copies(made, reference, known, values)
+    (excess,), found = parts(train, reference, made, name)
     assert (excess.real.share == 0) == priced
-    found = privacy.without_copies(made, known, values, excess, salt="test", seed=0)
-    after = privacy.fit_copies(found, reference, known, values)
+    (after,), _ = parts(train, reference, found, name)
     assert set(found.columns) == set(made.columns)
     if priced:
         assert excess.made.found == pytest.approx(1200, abs=100)
@@ -69,40 +80,85 @@ def test_copies_go_down_to_the_rate_of_reference_and_not_below(sides, timed, pri
         assert after.drop_share < 0.2
 
 
+def test_a_kind_counts_what_the_kinds_before_it_left(sides):
+    train, reference, made = sides
+    both, found = parts(train, reference, made, privacy.TIMED, privacy.PATTERN)
+    (first,), left = parts(train, reference, made, privacy.TIMED)
+    (second,), last = parts(train, reference, left, privacy.PATTERN)
+    assert both == [first, second]
+    assert first.made.found > 1000
+    assert second.made.found == 0
+    assert_df_equality(found, last, ignore_row_order=True)
+    shaken = made.withColumn("event_time", F.col("event_time") + F.expr("interval 7 seconds"))
+    both, found = parts(train, reference, shaken, privacy.TIMED, privacy.PATTERN)
+    assert both[0].made.found == 0
+    assert both[1].made.found > 1000
+    assert found.count() == made.count() - both[1].num_dropped
+
+
+def test_copies_are_those_that_a_lookup_finds(sides):
+    train, reference, made = (rows.withColumn("feature_price", F.lit(1.0)) for rows in sides)
+    (timed, pattern), _ = parts(train, reference, made, privacy.TIMED, privacy.PATTERN)
+    ours, real = made.toPandas(), train.toPandas()
+    same = ["item_id", "label", "event_time"]
+    known = set(map(tuple, real[same].to_numpy()))
+    assert timed.made.found == sum(tuple(row) in known for row in ours[same].to_numpy())
+    owners = real.groupby(["item_id", "label"])["entity_id"].nunique()
+    owned = set(owners[owners == 1].index)
+    other = reference.toPandas()
+    assert pattern.real.found == sum(tuple(row) in owned for row in other[["item_id", "label"]].to_numpy())
+
+
+def test_targeted_rows_are_exempt_from_patterns(sides):
+    train, reference, made = sides
+    kind = privacy.kind_of(privacy.PATTERN, LOG)
+    asked = {"made": made.withColumn(privacy.TARGETED, F.lit(True))}
+    copies = privacy.copies_among(asked | {"real": reference.withColumn(privacy.TARGETED, F.lit(False))}, train, [kind])
+    held_to = {"made": 0, "real": reference.count()}
+    excess = privacy.fit_excess(copies, kind, held_to, F.lit(False), F.col(privacy.TARGETED))
+    assert excess.made == privacy.Share(0, 0)
+    assert copies.where("side = 'made'").count() > 1000
+
+
 def test_what_coincides_as_often_as_real_rows_do_stays(sides, spark):
     train, reference, _ = (rows.withColumn("feature_price", F.lit(1.0)) for rows in sides)
-    values = privacy.compared_columns(LOG, timed=True)
-    known = privacy.known_keys(train, values, owned=False)
     rare = people(spark, 4, 3000, "x").withColumn("feature_price", F.lit(1.0)).where("label = 1 or row_id % 2 = 0")
     fewer = rare.withColumn("item_id", F.when(F.col("row_id") % 3 == 0, F.lit("own")).otherwise(F.col("item_id")))
-    excess = privacy.fit_copies(fewer, reference, known, values)
+    (excess,), found = parts(train, reference, fewer, privacy.TIMED)
     assert 0 < excess.made.share < excess.real.share
-    assert privacy.without_copies(fewer, known, values, excess, salt="test", seed=0) is fewer
+    assert found is fewer
 
 
 def test_nothing_on_a_side_drops_nothing_but_without_reference_every_copy_goes(sides):
     train, reference, made = sides
-    values = privacy.compared_columns(LOG, timed=True)
     for rows, share in (
         ((train.limit(0), reference, made), 0),
         ((train, reference, made.limit(0)), 0),
         ((train, reference.limit(0), made), 1),
     ):
-        known = privacy.known_keys(rows[0], values, owned=False)
-        excess = privacy.fit_copies(rows[2], rows[1], known, values)
+        (excess,), found = parts(*rows, privacy.TIMED)
         assert excess.drop_share == share
-    found = privacy.without_copies(made, known, values, excess, salt="test", seed=0)
-    assert privacy.fit_copies(found, reference, known, values).made.found == 0
+    (after,), _ = parts(train, reference.limit(0), found, privacy.TIMED)
+    assert after.made.found == 0
     assert "reference" not in excess.figures
+
+
+def test_many_ids_are_dropped_by_a_shuffle_and_few_without_one(sides):
+    *_, made = sides
+    few, many = (privacy.without_rows(made, made.where("label = 1"), num) for num in (1, privacy.MOST_BROADCAST + 1))
+    plans = [rows._jdf.queryExecution().optimizedPlan().toString() for rows in (few, many)]
+    assert ["strategy=broadcast" in plan for plan in plans] == [True, False]
+    assert_df_equality(few, many, ignore_row_order=True)
 
 
 def near_parts(train, reference, made, num=None):
     if num is not None:
         train, reference, made = (rows.repartition(num, "feature_price") for rows in (train, reference, made))
     ranges = fit_ranges(train, ["price"])
-    near = [near_copies.nearest(rows, train, ranges, ["item_id", "label"]) for rows in (made, reference)]
-    fitted = near_copies.fit_near(*near, made.count(), reference.count())
-    return near[0], fitted, near_copies.without_near(made, near[0], fitted, seed=0)
+    near = near_copies.nearest({"made": made, "real": reference}, train, ranges, ["item_id", "label"])
+    fitted = near_copies.fit_near(near, {"made": made.count(), "real": reference.count()})
+    dropped = near_copies.drawn_near(near, fitted, seed=0)
+    return near.where("side = 'made'"), fitted, privacy.without_rows(made, dropped, fitted.excess.num_dropped)
 
 
 def test_near_copies_go_down_to_the_share_of_reference(sides):
@@ -120,7 +176,7 @@ def test_near_copies_go_down_to_the_share_of_reference(sides):
 def test_near_neighbours_are_the_nearest_that_there_are(sides):
     train, reference, _ = sides
     ranges = fit_ranges(train, ["price"])
-    found = near_copies.nearest(reference, train, ranges, ["item_id", "label"]).toPandas().set_index("row_id")
+    found = near_copies.nearest({"real": reference}, train, ranges, ["item_id", "label"]).toPandas().set_index("row_id")
     span = ranges["price"]
     real, other = train.toPandas(), reference.toPandas()
     prices = real.groupby(["item_id", "label"])["feature_price"].apply(np.array).to_dict()

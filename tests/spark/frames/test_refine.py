@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from chispa import assert_df_equality
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
@@ -61,7 +62,9 @@ def fitted_on(sides, whole=True, wanted=1500, num=None):
     unit = "entity_id" if whole else "row_id"
     order = (views["pool"], views["train"], views["reference"])
     num_real = views["train"].count(), views["reference"].count()
-    return views, refine.fit_refinement(*order, layout, wanted, num_real=num_real, unit=unit, seed=0)
+    return views, refine.fit_refinement(
+        *order, layout, wanted, num_real=num_real, unit=unit, seed=0, hold=DataFrame.cache
+    )
 
 
 def share_of(rows):

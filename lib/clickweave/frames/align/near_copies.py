@@ -7,6 +7,7 @@ BUCKET_ROWS of train a bucket. No cross join; what hashing misses, it misses for
 """
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
 
@@ -15,7 +16,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.contracts.tables import feature_column
-from clickweave.frames.align.privacy import Excess, Share
+from clickweave.frames.align.privacy import MADE, REAL_SIDE, Excess, Share
 from clickweave.frames.augment.numbers import Range
 from clickweave.frames.draws import unit_draw
 
@@ -44,45 +45,47 @@ class NearCopies:
         return self.excess.figures | {"distance": round(self.distance, 9)}
 
 
-def nearest(rows: DataFrame, train: DataFrame, ranges: dict[str, Range], categories: list[str]) -> DataFrame:
-    """row_id and distance of the nearest row of train that hashing finds; rows without one are left out.
+def nearest(
+    sides: Mapping[str, DataFrame], train: DataFrame, ranges: dict[str, Range], categories: list[str]
+) -> DataFrame:
+    """`side`, row_id and distance of the nearest row of train that hashing finds; rows without one are left out.
 
     Args:
         ranges: numeric event features and what is known of them in train; those that vary count.
         categories: further columns that both rows must agree in.
 
-    Cost: one shuffle of each side by bucket, NUM_TABLES narrow rows a row, and one of the pairs by row_id.
+    Cost: one shuffle of train and of the sides by bucket, NUM_TABLES narrow rows a row, and one of the pairs by row_id.
     """
     drawn = Window.partitionBy(_BUCKET).orderBy(unit_draw("row_id", salt="align bucket", seed=0), "row_id")
     known = _hashed(train, ranges, categories).withColumn("_place", F.row_number().over(drawn))
     held = known.where(F.col("_place") <= BUCKET_ROWS).groupBy(_BUCKET).agg(F.collect_list(_POINT).alias("_points"))
-    pairs = _hashed(rows, ranges, categories).join(held, _BUCKET)
+    ours = [_hashed(rows, ranges, categories).withColumn("side", F.lit(side)) for side, rows in sides.items()]
+    pairs = reduce(DataFrame.unionByName, ours).join(held, _BUCKET)
     num = sum(span.sd > 0 for span in ranges.values())
     points = [F.get("_points", F.lit(place)) for place in range(BUCKET_ROWS)]
     apart = F.array_min(F.array(*[_distance(F.col(_POINT), other, num) for other in points]))
-    return pairs.select("row_id", apart.alias(_NEAREST)).groupBy("row_id").agg(F.min(_NEAREST).alias(_NEAREST))
+    least = F.min(_NEAREST).alias(_NEAREST)
+    return pairs.select("side", "row_id", apart.alias(_NEAREST)).groupBy("side", "row_id").agg(least)
 
 
-def fit_near(near_events: DataFrame, near_reference: DataFrame, num_events: int, num_reference: int) -> NearCopies:
+def fit_near(near: DataFrame, num: Mapping[str, int]) -> NearCopies:
     """What of `nearest` is near; two aggregates.
 
     Args:
-        num_events, num_reference: rows on either side, with or without a neighbour.
+        num: rows of either side, with or without a neighbour.
     """
-    limit = _near_limit(near_reference, num_reference)
-    counts = [near.where(F.col(_NEAREST) <= F.lit(limit)).count() for near in (near_events, near_reference)]
-    return NearCopies(limit, Excess(Share(counts[0], num_events), Share(counts[1], num_reference)))
+    limit = _near_limit(near.where(F.col("side") == REAL_SIDE), num[REAL_SIDE])
+    within = near.where(F.col(_NEAREST) <= F.lit(limit)).groupBy("side").count().collect()
+    found = {row["side"]: row["count"] for row in within}
+    made, real = (Share(found.get(side, 0), num[side]) for side in (MADE, REAL_SIDE))
+    return NearCopies(limit, Excess(made, real))
 
 
-def without_near(events: DataFrame, near_events: DataFrame, fitted: NearCopies, *, seed: int) -> DataFrame:
-    """Events without the excess of near copies, drawn by the hash of their row_id. One join by row_id; none where
-    nothing is dropped.
-    """
-    if fitted.excess.drop_share == 0.0:
-        return events
+def drawn_near(near: DataFrame, fitted: NearCopies, *, seed: int) -> DataFrame:
+    """row_id of the near copies that must go, drawn by its hash. Narrow."""
     drawn = unit_draw("row_id", salt="align near", seed=seed) < F.lit(fitted.excess.drop_share)
-    dropped = near_events.where((F.col(_NEAREST) <= F.lit(fitted.distance)) & drawn).select("row_id")
-    return events.join(dropped, "row_id", "left_anti")
+    near_made = (F.col("side") == MADE) & (F.col(_NEAREST) <= F.lit(fitted.distance))
+    return near.where(near_made & drawn).select("row_id")
 
 
 def _near_limit(near: DataFrame, num_rows: int) -> float:

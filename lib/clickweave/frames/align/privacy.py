@@ -9,7 +9,7 @@ their time, or where the log has none of patterns that one entity has. Patterns 
 stay: without a rate nothing tells chance from leak, and dropping all would empty rare items.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -21,13 +21,30 @@ from clickweave.contracts.tables import feature_column
 from clickweave.frames.align.texts import marked_private, private_texts
 from clickweave.frames.draws import unit_draw
 
-_KEY = "_copy_key"
+_KEY, _KIND = "_copy_key", "_copy_kind"
 TIMED, PATTERN = "copies", "copies_any_time"
+MADE, REAL_SIDE = "made", "real"  # sides: generated rows, and those of reference
+TARGETED = "_targeted"
+MOST_BROADCAST = 1_000_000  # row ids: some 50 MB on each executor
 LEAST_REFERENCE = 100  # rows of reference; the share of copies among fewer is chance
 UNKNOWN_RATE = (
     "too few rows of reference (split.reference_share) to tell how often real rows coincide: copies of real rows, and "
     "runs of items of one user, are dropped wholly; near copies are not looked for"
 )
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What counts as a copy.
+
+    Attributes:
+        values: in which rows are equal (`compared_columns`).
+        owned: whether only what exactly one entity of train has counts.
+    """
+
+    name: str
+    values: tuple[Column, ...]
+    owned: bool
 
 
 @dataclass(frozen=True)
@@ -65,6 +82,11 @@ class Excess:
         return min(1.0, max(0.0, beyond / self.made.found))
 
     @property
+    def num_dropped(self) -> int:
+        """Rows that must go, about: each is drawn by itself."""
+        return round(self.made.found * self.drop_share)
+
+    @property
     def figures(self) -> dict[str, float]:
         """For the manifest; shares, `after` as expected."""
         kept = self.made.found * (1 - self.drop_share)
@@ -73,7 +95,7 @@ class Excess:
         shares |= {"reference": self.real.share} if self.real.total else {}
         return {name: round(share, 9) for name, share in shares.items()} | {
             "copies": self.made.found,
-            "dropped": round(self.made.found * self.drop_share),
+            "dropped": self.num_dropped,
         }
 
 
@@ -94,41 +116,69 @@ def compared_columns(log: SchemaConfig, *, timed: bool) -> list[Column]:
     return [*values, F.unix_micros("event_time")] if timed else values
 
 
-def with_copy_key(rows: DataFrame, values: Sequence[Column]) -> DataFrame:
-    """Adds the hash of these values; null equals null. Narrow."""
-    return rows.withColumn(_KEY, F.xxhash64(*[part for value in values for part in (value.isNull(), value)]))
+def kind_of(name: str, log: SchemaConfig) -> Kind:
+    """TIMED: equal in all that a generator fills; PATTERN: without the time, and of exactly one entity."""
+    return Kind(name, tuple(compared_columns(log, timed=name == TIMED)), owned=name == PATTERN)
 
 
-def known_keys(train: DataFrame, values: Sequence[Column], *, owned: bool) -> DataFrame:
-    """One row per key of train as `_copy_key`; with `owned` those that exactly one entity has. One shuffle by key."""
-    holders = F.min("entity_id").alias("first"), F.max("entity_id").alias("last")
-    keys = with_copy_key(train, values).groupBy(_KEY).agg(*holders)
-    return (keys.where("first = last") if owned else keys).select(_KEY)
+def copies_among(sides: Mapping[str, DataFrame], train: DataFrame, kinds: Sequence[Kind]) -> DataFrame:
+    """One row per row of a side that is a copy of any kind: `side`, row_id, targeted (a column of the sides) and a bool
+    by the name of each kind.
 
-
-def fit_copies(events: DataFrame, reference: DataFrame, known: DataFrame, values: Sequence[Column]) -> Excess:
-    """How often generated rows and those of reference are copies; one shuffle of each by key."""
-    sides = [rows.withColumn("_side", F.lit(side)) for side, rows in (("made", events), ("real", reference))]
-    keyed = reduce(DataFrame.unionByName, [with_copy_key(rows, values).select("_side", _KEY) for rows in sides])
-    hit = known.select(_KEY, F.lit(1).alias("_hit"))
-    counts = keyed.join(hit, _KEY, "left").groupBy("_side")
-    found = counts.agg(F.count("_hit").alias("found"), F.count(F.lit(1)).alias("total")).collect()
-    shares = {row["_side"]: Share(int(row["found"]), int(row["total"])) for row in found}
-    return Excess(shares.get("made", Share(0, 0)), shares.get("real", Share(0, 0)))
-
-
-def without_copies(
-    events: DataFrame, known: DataFrame, values: Sequence[Column], fitted: Excess, *, salt: str, seed: int
-) -> DataFrame:
-    """Events without the excess of copies, drawn by the hash of their row_id. One shuffle by key; none where nothing
-    is dropped.
+    Cost: of train and of the sides, one shuffle by key of a narrow row per kind; of copies one by row_id.
     """
-    if fitted.drop_share == 0.0:
+    holders = F.min("entity_id").alias("first"), F.max("entity_id").alias("last"), F.min(_KIND).alias(_KIND)
+    owned = [number for number, kind in enumerate(kinds) if kind.owned]
+    known = _with_keys(train, kinds, "entity_id").groupBy(_KEY).agg(*holders)
+    known = known.where(~F.col(_KIND).isin(owned) | (F.col("first") == F.col("last"))).select(_KEY)
+    told = ("side", "row_id", TARGETED)
+    keyed = [_with_keys(rows.withColumn("side", F.lit(side)), kinds, *told) for side, rows in sides.items()]
+    found = reduce(DataFrame.unionByName, keyed).join(known, _KEY, "left_semi").groupBy(*told)
+    return found.agg(*[F.max(F.col(_KIND) == number).alias(kind.name) for number, kind in enumerate(kinds)])
+
+
+def fit_excess(copies: DataFrame, kind: Kind, num: Mapping[str, int], gone: Column, exempt: Column) -> Excess:
+    """How often the rows of either side are copies of one kind; one aggregate over `copies_among`.
+
+    Args:
+        num: rows of either side that are not exempt.
+        gone: whether a generated row was dropped before, which counts no more.
+        exempt: rows that this kind is not asked of.
+    """
+    made = F.col("side") == MADE
+    left, hit = ~(made & gone) & ~exempt, F.col(kind.name)
+    counted = F.count_if(hit & left).alias("found"), F.count_if(made & gone & ~exempt).alias("gone")
+    rows = {row["side"]: row for row in copies.groupBy("side").agg(*counted).collect()}
+    shares = {
+        side: Share(rows[side]["found"], num[side] - rows[side]["gone"]) if side in rows else Share(0, num[side])
+        for side in (MADE, REAL_SIDE)
+    }
+    return Excess(shares[MADE], shares[REAL_SIDE])
+
+
+def drawn_copies(kind: Kind, excess: Excess, *, seed: int) -> Column:
+    """Whether a copy is of those that must go, by the hash of its row_id."""
+    drawn = unit_draw("row_id", salt=f"align {kind.name}", seed=seed)
+    return F.col(kind.name) & (drawn < F.lit(excess.drop_share))
+
+
+def without_rows(events: DataFrame, dropped: DataFrame, num: int) -> DataFrame:
+    """Events without the `num` rows whose row_id is in `dropped`. By broadcast up to MOST_BROADCAST ids, so that events
+    stay where they lie, else one shuffle of them by row_id.
+    """
+    if not num:
         return events
-    drawn = unit_draw("row_id", salt=f"align {salt}", seed=seed) < F.lit(fitted.drop_share)
-    hit = known.select(_KEY, F.lit(True).alias("_hit"))
-    joined = with_copy_key(events, values).join(hit, _KEY, "left")
-    return joined.where(~(F.coalesce("_hit", F.lit(False)) & drawn)).drop(_KEY, "_hit")
+    ids = dropped.select("row_id")
+    return events.join(F.broadcast(ids) if num <= MOST_BROADCAST else ids, "row_id", "left_anti")
+
+
+def _with_keys(rows: DataFrame, kinds: Sequence[Kind], *columns: str) -> DataFrame:
+    """These columns and, one row per kind, its number and the hash of its values; null equals null. Narrow."""
+    keys = [
+        F.xxhash64(F.lit(number), *[part for value in kind.values for part in (value.isNull(), value)])
+        for number, kind in enumerate(kinds)
+    ]
+    return rows.select(*columns, F.posexplode(F.array(*keys)).alias(_KIND, _KEY))
 
 
 def private_values(train: DataFrame, names: Sequence[str], *, min_users: int) -> dict[str, DataFrame]:
@@ -137,8 +187,8 @@ def private_values(train: DataFrame, names: Sequence[str], *, min_users: int) ->
 
 
 def without_private_values(events: DataFrame, private: dict[str, DataFrame]) -> tuple[DataFrame, list[str]]:
-    """Events with null in place of such values, and `_private_<number>`: which rows had one, by column. Rows that lose
-    their only key go with `with_some_key`. One join by value each.
+    """Events with null in place of such values, and `_private_<number>`: which rows had one, by column. One
+    join by value each.
     """
     marks = []
     for place, (name, values) in enumerate(private.items()):
@@ -147,8 +197,3 @@ def without_private_values(events: DataFrame, private: dict[str, DataFrame]) -> 
         events = marked.withColumn(name, F.when(~F.col(mark), F.col(name)))
         marks.append(mark)
     return events, marks
-
-
-def with_some_key(events: DataFrame) -> DataFrame:
-    """Events that have an item or a query. Narrow."""
-    return events.where(F.col("item_id").isNotNull() | F.col("query").isNotNull())

@@ -10,8 +10,8 @@ is real people too.
 Rounds run on the driver, over the codes of a hashed sample of whole entities; of all others only counts reach it.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 from pyspark.sql import Column, DataFrame
@@ -42,6 +42,7 @@ class Refinement:
         before, after, ceiling: mean total variation distance to reference over the marginals: of the pool, of what is
             kept, and of train.
         rounds: that gained something.
+        scores: entity_id and `_score` of each history of the pool; None where rows are kept one by one, or all alike.
     """
 
     layout: Layout
@@ -52,6 +53,7 @@ class Refinement:
     after: float
     ceiling: float
     rounds: int
+    scores: DataFrame | None = field(default=None, compare=False)
 
     @property
     def figures(self) -> dict[str, float]:
@@ -69,6 +71,7 @@ def fit_refinement(
     num_real: tuple[int, int],
     unit: str,
     seed: int,
+    hold: Callable[[DataFrame], DataFrame],
 ) -> Refinement | None:
     """The choice of about `wanted` entities; None where there is nothing to choose. Without `reference` all entities
     are alike.
@@ -77,6 +80,7 @@ def fit_refinement(
         pool, train, reference: of `cells.viewed`, the pool without continued histories.
         num_real: rows of train and of reference.
         unit: entity_id, or row_id where rows are generated one by one.
+        hold: keeps the scores of histories, which are read twice.
 
     Cost: a count of units, a sample of each frame, and one aggregate over the pool.
     """
@@ -96,29 +100,41 @@ def fit_refinement(
     goal = fit_goal(real, ours, layout)
     pool_counts = sample.counts()
     multipliers, rounds = _rounds(sample, goal, pool_counts, wanted / num_units)
-    scale = keep_scale(_histogram(pool, layout, multipliers, unit), wanted)
+    scores = _scored(pool, layout, multipliers, unit)
+    scores = hold(scores) if unit == "entity_id" else scores
+    scale = keep_scale(_histogram(scores), wanted)
     kept = sample.counts(sample.draws < np.minimum(1.0, scale * np.exp(sample.scores(multipliers) / FINE)))
     before, after = (round(float(goal.distances(found).mean()), 9) for found in (pool_counts, kept))
     ceiling = round(float(goal.ceilings.mean()), 9)
-    return Refinement(layout, tuple(int(m) for m in multipliers), scale, unit, before, after, ceiling, rounds)
+    told = before, after, ceiling, rounds
+    held = scores if unit == "entity_id" else None
+    return Refinement(layout, tuple(int(m) for m in multipliers), scale, unit, *told, held)
 
 
 def refined(pool: DataFrame, fitted: Refinement, *, seed: int) -> DataFrame:
-    """The entities of the pool that stay, whole, and all histories that go on. Where entities are not rows, one shuffle
-    by entity of what is compared, and one join by entity, which leaves alone what is partitioned so.
+    """The entities of the pool that stay, whole, and all histories that go on. Narrow; of histories with scores one
+    join by entity, which leaves alone what is partitioned so.
 
     Args:
-        pool: of `cells.viewed`; histories that go on may be among it.
+        pool: histories that go on may be among it; rows that are kept one by one are of `cells.viewed`.
     """
-    chance = F.least(F.lit(1.0), F.lit(fitted.scale) * F.exp(F.col("_score") / F.lit(float(FINE))))
-    stays = F.col("_goes_on") | (unit_draw(fitted.unit, salt=_SALT, seed=seed) < chance)
-    multipliers = np.array(fitted.multipliers)
-    if fitted.unit != "entity_id":
-        scored = fitted.layout.with_sum(pool, "_sum", multipliers)
-        scored = scored.withColumns({"_score": _fine(F.col("_sum")), "_goes_on": is_continued()})
-        return scored.where(stays).drop("_sum", "_score", "_goes_on")
-    kept = _scored(pool, fitted.layout, multipliers, fitted.unit).where(stays).select(fitted.unit)
-    return pool.join(kept, fitted.unit, "left_semi")
+    if fitted.scores is not None:
+        kept = fitted.scores.where(_stays(fitted, F.col("_score"), seed)).select(
+            fitted.unit, F.lit(True).alias("_kept")
+        )
+        joined = pool.join(kept, fitted.unit, "left")
+        return joined.where(is_continued() | F.coalesce("_kept", F.lit(False))).drop("_kept")
+    if not any(fitted.multipliers):
+        return pool.where(is_continued() | _stays(fitted, F.lit(0), seed))
+    scored = fitted.layout.with_sum(pool, "_sum", np.array(fitted.multipliers)).withColumn(
+        "_score", _fine(F.col("_sum"))
+    )
+    return scored.where(is_continued() | _stays(fitted, F.col("_score"), seed)).drop("_sum", "_score")
+
+
+def _stays(fitted: Refinement, score: Column, seed: int) -> Column:
+    chance = F.least(F.lit(1.0), F.lit(fitted.scale) * F.exp(score / F.lit(float(FINE))))
+    return unit_draw(fitted.unit, salt=_SALT, seed=seed) < chance
 
 
 @dataclass(frozen=True)
@@ -173,13 +189,13 @@ class Sample:
             yield offset, cells
 
 
-def _scored(rows: DataFrame, layout: Layout, multipliers: np.ndarray, unit: str) -> DataFrame:
-    """One row per unit: its id, `_score` (ln w, in whole steps of 1/FINE) and whether it goes on."""
-    summed = layout.with_sum(rows, "_sum", multipliers).select(unit, "_sum", is_continued().alias("_goes_on"))
+def _scored(pool: DataFrame, layout: Layout, multipliers: np.ndarray, unit: str) -> DataFrame:
+    """One row per unit: its id and `_score`, ln w in whole steps of 1/FINE."""
+    summed = layout.with_sum(pool, "_sum", multipliers).select(unit, "_sum")
     if unit == "entity_id":
         mean = F.sum("_sum") / F.count(F.lit(1))
-        return summed.groupBy(unit).agg(_fine(mean).alias("_score"), F.bool_or("_goes_on").alias("_goes_on"))
-    return summed.select(unit, _fine(F.col("_sum")).alias("_score"), "_goes_on")
+        return summed.groupBy(unit).agg(_fine(mean).alias("_score"))
+    return summed.select(unit, _fine(F.col("_sum")).alias("_score"))
 
 
 def _fine(mean: Column) -> Column:
@@ -188,9 +204,9 @@ def _fine(mean: Column) -> Column:
     return F.greatest(F.least(steps, F.lit(float(MOST))), F.lit(float(-MOST))).cast("int")
 
 
-def _histogram(rows: DataFrame, layout: Layout, multipliers: np.ndarray, unit: str) -> np.ndarray:
+def _histogram(scores: DataFrame) -> np.ndarray:
     """Units by ln w (from -MOST to MOST); one aggregate."""
-    table = _scored(rows, layout, multipliers, unit).groupBy("_score").count().toArrow()
+    table = scores.groupBy("_score").count().toArrow()
     counts = np.zeros(2 * MOST + 1)
     counts[table.column("_score").to_numpy() + MOST] = table.column("count").to_numpy()
     return counts

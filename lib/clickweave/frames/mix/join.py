@@ -62,21 +62,23 @@ def check_row_ids(mixed: DataFrame) -> None:
     Raises:
         ContractError: an id stands twice, and not among real rows alone.
     """
-    counts = [F.count_if(F.col("origin") == origin).alias(origin) for origin in ORIGINS]
-    per_id = mixed.groupBy("row_id").agg(*counts)
-    total = reduce(lambda left, right: left + right, [F.col(origin) for origin in ORIGINS])
-    twice = per_id.where((total > 1) & (total > F.col(REAL)))
-    row = twice.agg(F.count(F.lit(1)).alias("ids"), *[F.sum(origin).alias(origin) for origin in ORIGINS]).collect()[0]
-    if row["ids"]:
-        told = ", ".join(f"{row[origin]} {origin}" for origin in ORIGINS if row[origin])
+    real, total = F.count_if(F.col("origin") == REAL).alias("real"), F.count(F.lit(1)).alias("total")
+    twice = mixed.groupBy("row_id").agg(real, total).where("total > 1 and total > real").select("row_id")
+    num_ids = twice.count()
+    if num_ids:
+        rows = mixed.join(twice, "row_id", "left_semi").groupBy("origin").count().collect()
+        found = {row["origin"]: row["count"] for row in rows}
+        told = ", ".join(f"{found[origin]} {origin}" for origin in ORIGINS if origin in found)
         raise ContractError(
-            f"mix: {row['ids']} row ids stand more than once, in {told} rows; ids must tell all rows apart, run again "
+            f"mix: {num_ids} row ids stand more than once, in {told} rows; ids must tell all rows apart, run again "
             "from augment"
         )
 
 
-def content_hash(rows: DataFrame) -> dict[str, int]:
-    """Count and order-free hash of row_id and `source`; one aggregate."""
+def hash_by_origin(rows: DataFrame) -> dict[str, dict[str, int]]:
+    """By origin, count and order-free hash of row_id and `source`; one aggregate."""
     totals = content_totals("row_id", comparable(rows.schema["source"].dataType))
-    found = rows.agg(*totals).collect()[0]
-    return {"rows": found["rows"], "xor": found["xor"] or 0, "sum": int(found["sum"] or 0)}
+    found = rows.groupBy("origin").agg(*totals).collect()
+    return {
+        str(row["origin"]): {"rows": row["rows"], "xor": row["xor"] or 0, "sum": int(row["sum"] or 0)} for row in found
+    }
