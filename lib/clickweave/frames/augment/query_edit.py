@@ -106,10 +106,7 @@ def apply(sources: Sources, fitted: Clicked | None, params: Params, log: SchemaC
     rows = rows.withColumn("_kind", F.element_at(F.array(*[F.lit(kind) for kind in kinds]), place))
     kind, texts = F.col("_kind"), []
     if fitted is not None:
-        # by broadcast the lists of few rows are looked up; a shuffle by a key that most lack would be skewed
-        of = F.when(kind == "coclick", F.col("item_id")) if _by_broadcast(fitted) else F.col("item_id")
-        known = _other_queries(sources.train, fitted).withColumnRenamed("item_id", "_of")
-        rows = rows.withColumn("_of", of).join(known, "_of", "left")
+        rows = rows.join(_other_queries(sources.train, fitted), "item_id", "left")
         others = F.array_remove("_others", F.col("query"))
         at = F.floor(unit_draw("row_id", salt="query_edit other", seed=seed) * F.size(others)).cast("int")
         texts.append(F.when(kind == "coclick", F.get(others, at)))
@@ -226,8 +223,4 @@ def _other_queries(train: DataFrame, fitted: Clicked) -> DataFrame:
     )
     some = good.where(F.col("_place") <= MOST_QUERIES).groupBy("item_id")
     lists = some.agg(F.sort_array(F.collect_list("query")).alias("_others"))
-    return F.broadcast(lists) if _by_broadcast(fitted) else lists
-
-
-def _by_broadcast(fitted: Clicked) -> bool:
-    return fitted.pairs <= MOST_BROADCAST
+    return F.broadcast(lists) if fitted.pairs <= MOST_BROADCAST else lists
