@@ -13,6 +13,7 @@ from clickweave.config.defaults import render_defaults
 from clickweave.config.load import load_recipe
 from clickweave.config.variants import Variants
 from clickweave.errors import ClickweaveError, ConfigError
+from clickweave.evaluation.policy import check_gates
 from clickweave.frames.augment import registry as augment_registry
 from clickweave.frames.mix import registry as mix_registry
 from clickweave.jobkit.describe import describe_recipe
@@ -26,7 +27,7 @@ from clickweave.store.export import TABLES, RepeatPad, export_table
 from clickweave.store.publish import current_version
 from clickweave.store.workspace import Workspace
 
-VARIANTS = Variants(augment_registry.params, model_registry.params, mix_registry.params)
+VARIANTS = Variants(augment_registry.params, model_registry.params, mix_registry.params, check_gates)
 
 app = typer.Typer(
     add_completion=False,
