@@ -2,7 +2,7 @@
 
 import math
 
-from told import RATIO, STEPS, TARGETS, full_manifests
+from told import full_manifests
 
 from clickweave.evaluation.gates import GATES, as_json, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy
@@ -40,13 +40,24 @@ def full_report(overrides=None):
     run = {"dataset": f"movielens {HOSTILE}", "generator": "journey", "run_id": "3f9c2a", "terms": "research only"}
     names = ("ingest", "augment", "encode", "train", "sample", "align", "mix")
     lineage = [
-        {"stage": name, "seconds": 3.5 + 40 * (name == "train") + number, "rows_in": 120_000 + number, "rows_out": 118_000}
+        {
+            "stage": name,
+            "seconds": 3.5 + 40 * (name == "train") + number,
+            "rows_in": 120_000 + number,
+            "rows_out": 118_000,
+        }
         for number, name in enumerate(names)
     ]
     return {
         "schema_version": 1,
         "run": run,
-        "counts": {"train": 120_000, "holdout": 30_000, "synthetic": 118_000, "mixed": 162_000, "mixed_by_origin": origins},
+        "counts": {
+            "train": 120_000,
+            "holdout": 30_000,
+            "synthetic": 118_000,
+            "mixed": 162_000,
+            "mixed_by_origin": origins,
+        },
         "rows": rows,
         "details": details(),
         "sample": {"rows_a_side": 20_000, "seed": 0},
@@ -79,7 +90,10 @@ def minimal_report():
 
 def details():
     arm = {"auc": 0.7312, "auc_interval": [0.7290, 0.7333], "logloss": 0.5012, "calibration": 1.02, "rows": 20_000}
-    curve = {side: [[place, 0.3 / place**bias] for place in range(1, 21)] for side, bias in zip(SIDES, (0.8, 0.6, 0.79))}
+    curve = {
+        side: [[place, 0.3 / place**bias] for place in range(1, 21)]
+        for side, bias in zip(SIDES, (0.8, 0.6, 0.79), strict=True)
+    }
     rules = [{"rule": "an item's attributes are the catalogue's", "counts": True, "synthetic": 0, "train": 0}]
     return {
         "U1": {"arms": {"real": arm, "synthetic": arm, "mixed": arm}, "level": 1, "test_rows": 30_000, "seeds": 5},
@@ -96,10 +110,14 @@ def pictures():
     hours = [0.5 + math.sin(hour / 24 * math.tau) / 3 for hour in range(30)]
     return {
         "scatter": {"kinds": kinds, "explained": [0.31, 0.22], "window": [[-8, 8], [-5, 5]]},
-        "marginals": [bars(), steps("price", [0.0, 99.5]), steps("time", [18_000.2, 18_400.9], is_day=True)]
-        + [steps("hour of day", [0.0, 24.0], heights=hours)],
+        "marginals": [
+            bars(),
+            steps("price", [0.0, 99.5]),
+            steps("time", [18_000.2, 18_400.9], is_day=True),
+            steps("hour of day", [0.0, 24.0], heights=hours),
+        ],
         "losses": losses(),
-        "popularity": {"sides": {side: zipf(power) for side, power in zip(SIDES, (1.0, 1.15, 0.98))}},
+        "popularity": {"sides": {side: zipf(power) for side, power in zip(SIDES, (1.0, 1.15, 0.98), strict=True)}},
         "rhythm": rhythm(),
         "flow": flow(),
         "uplift": uplift(),
@@ -121,7 +139,12 @@ def steps(title, ends, *, is_day=False, heights=None):
 
 def losses():
     return [
-        {"epoch": n, "train_loss": 3 / n + 1, "validation_loss": 3 / n + 1.2, "rank_losses": [3 / n + 1.02, 3 / n + 0.97]}
+        {
+            "epoch": n,
+            "train_loss": 3 / n + 1,
+            "validation_loss": 3 / n + 1.2,
+            "rank_losses": [3 / n + 1.02, 3 / n + 0.97],
+        }
         for n in range(1, 13)
     ]
 
@@ -136,12 +159,15 @@ def rhythm():
     gaps = ["<1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "6 h", "1 d", "1 week"]
     return {
         "session_length": {
-            "title": "events per session", "of": "share of sessions", "labels": lengths, "rows": dict.fromkeys(SIDES, 9_000),
+            "title": "events per session", "of": "share of sessions", "labels": lengths,
+            "rows": dict.fromkeys(SIDES, 9_000),
             "shares": {side: [0.3 * 0.7 ** (place + n / 9) for place in range(11)] for n, side in enumerate(SIDES)},
         },
         "gap": {
             "title": "time between events", "of": "share of gaps", "labels": gaps, "rows": dict.fromkeys(SIDES, 90_000),
-            "shares": {side: [0.05, 0.1, 0.3 - n / 20, 0.25, 0.1, 0.05, 0.05, 0.06, 0.04] for n, side in enumerate(SIDES)},
+            "shares": {
+                side: [0.05, 0.1, 0.3 - n / 20, 0.25, 0.1, 0.05, 0.05, 0.06, 0.04] for n, side in enumerate(SIDES)
+            },
         },
     }  # fmt: skip
 
@@ -164,13 +190,18 @@ def uplift():
     return {
         "metric": "NDCG@10",
         "unit": "share",
-        "slices": [dict(zip(("name", "gain", "low", "high", "n"), row)) for row in slices],
+        "slices": [dict(zip(("name", "gain", "low", "high", "n"), row, strict=True)) for row in slices],
         "ratios": [
             {"ratio": r, "gain": 0.03 - (r - 0.5) ** 2 / 40, "low": 0.005 - (r - 0.5) ** 2 / 40, "high": 0.05}
             for r in (0.1, 0.25, 0.5, 1.0, 2.0)
         ],
         "sparsity": [
-            {"share": share, "gain": 0.1 * (1 - share), "low": 0.1 * (1 - share) - 0.02, "high": 0.1 * (1 - share) + 0.02}
+            {
+                "share": share,
+                "gain": 0.1 * (1 - share),
+                "low": 0.1 * (1 - share) - 0.02,
+                "high": 0.1 * (1 - share) + 0.02,
+            }
             for share in (0.05, 0.1, 0.25, 0.5, 1.0)
         ],
     }

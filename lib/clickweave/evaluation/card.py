@@ -5,7 +5,7 @@ from typing import Any
 
 from clickweave.config.load import Recipe
 from clickweave.contracts.tables import ORIGINS
-from clickweave.evaluation.render import bound, figure
+from clickweave.evaluation.figures import bound, figure
 from clickweave.frames.augment.chain import chain_name
 
 

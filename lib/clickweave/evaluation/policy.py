@@ -35,11 +35,11 @@ def apply_policy(
         by_default = row.id in BLOCKING_IDS and row.name not in graded_only
         said = None if change is None else change.block
         blocks = by_default if said is None else said
-        row = with_change(row, change, blocks_by_default=by_default)
-        bad = row.grade == "red"
+        judged = with_change(row, change, blocks_by_default=by_default)
+        bad = judged.grade == "red"
         if row.id == "U3" and said is None:
             bad = row.interval is not None and row.interval[1] < 0
-        decided.append(replace(row, blocks=blocks, refuses=blocks and bad))
+        decided.append(replace(judged, blocks=blocks, refuses=blocks and bad))
     return decided
 
 

@@ -34,5 +34,4 @@ def render_html(report: Mapping[str, Any]) -> str:
         sections=sections,
         kinds=list(report["pictures"]["scatter"]["kinds"]),
         ratios=ratios_tried(report),
-        shown={section["id"] for section in sections},
     )

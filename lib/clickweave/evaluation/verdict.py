@@ -53,7 +53,9 @@ def verdict(
     """
     refused = [row for row in rows if row["refuses"]]
     counts = tally(rows)
-    told = f"{counts.get('green', 0)} meet the target, {counts.get('amber', 0)} the gate, {counts.get('red', 0)} neither"
+    told = (
+        f"{counts.get('green', 0)} meet the target, {counts.get('amber', 0)} the gate, {counts.get('red', 0)} neither"
+    )
     told += f", {counts['na']} not applicable" if "na" in counts else ""
     if refused:
         named = ", ".join(f"{row['id']} {row['name']}" for row in refused)
@@ -102,7 +104,8 @@ def _measured(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def _gain(row: Mapping[str, Any], metric: str, *, share: bool) -> str:
     size, unit, digits = (100, " %", 1) if share else (1, "", 4)
     gain, low, high = (f"{row[key] * size:+.{digits}f}" for key in ("gain", "low", "high"))
-    return f"{metric} of {row['name']} {gain}{unit} (95 % interval {low} to {high})".strip()
+    said = "harm: " if row["high"] < 0 else ""
+    return f"{said}{metric} of {row['name']} {gain}{unit} (95 % interval {low} to {high})"
 
 
 def _leaks(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from clickweave.evaluation.render import bound, figure
+from clickweave.evaluation.figures import bound, figure
 
 _COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim"}
 

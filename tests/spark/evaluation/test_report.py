@@ -99,7 +99,7 @@ def test_page_is_self_contained_small_and_escapes_hostile_names(fresh_report):
     assert len(page.encode()) < 2_000_000
     assert "<script" not in page
     assert "&lt;script&gt;alert(2)" in page
-    assert not re.search(r"(src|href|url)\s*[=(]", page)
+    assert not re.search(r"(src|href|url)\s*[=(]", page.replace('href="#', ""))
     assert "http" not in page.replace("http-equiv", "")
     for word in ("Rows in two dimensions", "Training", "Columns one by one", "Label rate by position", "Hard rules"):
         assert word in page

@@ -7,8 +7,8 @@ from clickweave.evaluation import charts
 HOSTILE = '"><script>alert(1)</script>'
 PICTURES = {
     "scatter": charts.scatter({"real": [(0.0, 0.0), (9.0, 9.0)]}, [(0.0, 1.0), (0.0, 1.0)], HOSTILE, HOSTILE),
-    "lines": charts.lines({"train": [(1.0, 3.0)]}, HOSTILE, HOSTILE, x_name=HOSTILE),
-    "steps": charts.steps([0.0, 1.0, 2.0], {"real": [0.5, 0.5]}, HOSTILE, HOSTILE, labels=(HOSTILE, "b", "c")),
+    "lines": charts.lines({"train": [(1.0, 3.0)]}, HOSTILE, HOSTILE, names=(HOSTILE, HOSTILE)),
+    "steps": charts.steps([0.0, 1.0, 2.0], {"real": [0.5, 0.5]}, HOSTILE, HOSTILE, labels=[(0.0, HOSTILE)]),
     "bars": charts.bars([HOSTILE, "b"], {"real": [0.0, 0.0]}, HOSTILE, HOSTILE),
 }
 
@@ -26,5 +26,5 @@ def test_scatter_leaves_out_what_lies_outside_the_window():
 
 
 def test_lines_without_points_draw_nothing():
-    assert charts.lines({}, "t", "a", x_name="x") == ""
-    assert charts.lines({"train": []}, "t", "a", x_name="x") == ""
+    assert charts.lines({}, "t", "a", names=("x", "y")) == ""
+    assert charts.lines({"train": []}, "t", "a", names=("x", "y")) == ""

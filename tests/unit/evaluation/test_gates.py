@@ -2,7 +2,8 @@ from dataclasses import asdict
 
 import pytest
 
-from clickweave.evaluation.gates import apply_policy, blocking_failures, judged, not_applicable
+from clickweave.evaluation.gates import blocking_failures, judged, not_applicable
+from clickweave.evaluation.policy import apply_policy
 
 
 def _decide(row, gates=None, graded_only=frozenset()):

@@ -1,8 +1,8 @@
 """Inline SVG as text: small pure functions, no scripts, colours by CSS class so that dark mode is the page's matter.
 
-Every text is escaped here. Series are told apart by colour (Okabe & Ito 2008, safe for the colour-blind) and by dash and
-shape as well; each picture carries a title and a description for screen readers. All pictures are as wide as a phone, so
-that their letters are readable there and stay in proportion elsewhere.
+Every text is escaped here. Series are told apart by colour (Okabe & Ito 2008, safe for the colour-blind) and by dash
+and shape as well; each picture carries a title and a description for screen readers. All pictures are as wide as a
+phone, so that their letters are readable there and stay in proportion elsewhere.
 """
 
 from clickweave.evaluation.charts.curves import lines, steps

@@ -24,9 +24,9 @@ def text(x: float, y: float, words: str, css: str = "", *, most: int = 0) -> str
     return f'<text{kind} x="{x:.1f}" y="{y:.1f}">{escape(cut)}{whole}</text>'
 
 
-def mark(x: float, y: float, tip: str = "") -> str:
-    """The path of a dot; with a tooltip, none: those are elements of their own."""
-    return f"M{x:.1f} {y:.1f}h0" + tip
+def mark(x: float, y: float) -> str:
+    """The path of a dot, as round or square as the line's caps are."""
+    return f"M{x:.1f} {y:.1f}h0"
 
 
 def span(low: float, high: float, pad: float = 0.04) -> tuple[float, float]:

@@ -11,8 +11,7 @@ def lines(
     title: str,
     about: str,
     *,
-    x_name: str = "",
-    y_name: str = "",
+    names: tuple[str, str],
     y_zero: bool = False,
     log: bool = False,
     share_x: bool = False,
@@ -23,6 +22,7 @@ def lines(
     """Lines with a dot per point, class `k-<name>`; the axes span all points. Empty where there are none.
 
     Args:
+        names: of the horizontal and the vertical axis.
         y_zero: the vertical axis begins at 0 at the latest.
         log: both axes are of powers of ten; points that are not above 0 are left out.
         share_x, share_y: the axis's values are shares, written in per cent.
@@ -36,7 +36,7 @@ def lines(
     if not points:
         return ""
     axes = _axes(points, y_zero=y_zero, log=log, square=diagonal)
-    axes = Axes(axes.x, axes.y, x_name, y_name, log, log, share_x, share_y)
+    axes = Axes(axes.x, axes.y, *names, log, log, share_x, share_y)
     parts = [axes.y_grid(), axes.x_ticks()]
     if diagonal:
         parts.append(f'<path class="even" d="M{axes.left:.1f} {axes.bottom:.1f}L{axes.right:.1f} {axes.top:.1f}"/>')
@@ -56,9 +56,9 @@ def _axes(points: Points, *, y_zero: bool, log: bool, square: bool) -> Axes:
         return Axes((0.0, 1.0), (0.0, 1.0))
     xs, ys = [p[0] for p in points], [p[1] for p in points]
     if log:
-        return Axes((min(xs), max(max(xs), min(xs) * 10)), (min(ys) / 1.3, max(max(ys), min(ys) * 10) * 1.3))
+        return Axes((min(xs), max(*xs, min(xs) * 10)), (min(ys) / 1.3, max(*ys, min(ys) * 10) * 1.3))
     low, high = span(min(ys), max(ys))
-    low = min(0.0, min(ys)) if y_zero else low
+    low = min(0.0, *ys) if y_zero else low
     return Axes(span(min(xs), max(xs), pad=0.0), (low, high))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
+from itertools import pairwise
 from typing import Any
 
 from clickweave.evaluation.charts.canvas import WIDTH, svg, text
@@ -28,7 +29,9 @@ def path(stages: Sequence[Mapping[str, Any]], title: str, about: str) -> str:
         parts.append(text(_ROWS, y + 4, told, "end"))
         length = seconds / longest * (WIDTH - _TIMES - 58)
         tip = f"<title>{escape(f'{name}: {seconds:,.1f} s')}</title>"
-        parts.append(f'<rect class="bar k-real" x="{_TIMES}" y="{y - 5:.1f}" width="{length:.1f}" height="10">{tip}</rect>')
+        parts.append(
+            f'<rect class="bar k-real" x="{_TIMES}" y="{y - 5:.1f}" width="{length:.1f}" height="10">{tip}</rect>'
+        )
         parts.append(text(_TIMES + length + 6, y + 4, f"{seconds:,.1f}"))
     return svg("".join(parts), title, about, WIDTH, _TOP + _ROW * len(stages) + 4)
 
@@ -36,7 +39,7 @@ def path(stages: Sequence[Mapping[str, Any]], title: str, about: str) -> str:
 def _ways(names: Sequence[str], ys: Mapping[str, float]) -> str:
     """Lines between the nodes: down the path, and beside it from ingest over augment to mix."""
     chain = [name for name in names if name not in _BESIDE]
-    main = "".join(f"M{_MAIN} {ys[a]:.1f}V{ys[b]:.1f}" for a, b in zip(chain, chain[1:], strict=False))
+    main = "".join(f"M{_MAIN} {ys[a]:.1f}V{ys[b]:.1f}" for a, b in pairwise(chain))
     drawn = f'<path class="way" d="{main}"/>' if main else ""
     for name in _BESIDE:
         if {name, "ingest", "mix"} <= set(names):

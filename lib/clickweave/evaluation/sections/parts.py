@@ -1,6 +1,6 @@
 """The pieces of a picture section."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from markupsafe import Markup
@@ -12,10 +12,23 @@ Figure = dict[str, Any]
 
 
 def section(
-    key: str, title: str, intro: str, figures: Sequence[Figure | None], keys: Sequence[str] = (), *, wide: bool = False
+    key: str,
+    title: str,
+    intro: str,
+    figures: Sequence[Figure],
+    keys: Iterable[str | tuple[str, str]] = (),
+    *,
+    wide: bool = False,
 ) -> Section:
-    kept = [one for one in figures if one is not None and one["svg"]]
-    return {"id": key, "title": title, "intro": intro, "figures": kept, "keys": list(keys), "wide": wide}
+    """A section without the pictures that came out empty.
+
+    Args:
+        keys: names of its series; with the name that a reader sees where that is another.
+        wide: whether its only picture stands beside its caption.
+    """
+    kept = [one for one in figures if one["svg"]]
+    named_keys = [(one, one) if isinstance(one, str) else one for one in keys]
+    return {"id": key, "title": title, "intro": intro, "figures": kept, "keys": named_keys, "wide": wide}
 
 
 def picture(title: str, drawn: str, caption: str = "", kind: str = "") -> Figure:
