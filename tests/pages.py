@@ -4,6 +4,7 @@ import math
 
 from told import full_manifests
 
+from clickweave.config.stages import GateChange
 from clickweave.evaluation.gates import GATES, as_json, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.stage_figures import what_stages_did
@@ -11,6 +12,11 @@ from clickweave.evaluation.verdict import verdict
 
 HOSTILE = '"><script>alert(1)</script>'
 SIDES = ("train", "synthetic", "holdout")
+MOVED = {  # F1 is easier to pass than by default, F3 harder, and leaks refuse nothing
+    "F1": GateChange(gate=0.9),
+    "F3 column pairs": GateChange(gate=0.99, target=0.999),
+    "P1": "grade",
+}
 SCORES = {
     "column shapes": 0.994, "column pairs": 0.989, "classifier on rows": 0.031, "label rate": 0.003,
     "label rate by position": 0.031, "position curve": 0.074, "hard rules": 1.0, "train on S, test on H": 0.968,
@@ -65,7 +71,7 @@ def full_report(overrides=None):
         "lineage": lineage,
         "stages": what_stages_did(full_manifests()),
         "seconds": {"F1": 1.5},
-        "verdict": verdict(rows, origins, uplift()),
+        "verdict": verdict(rows, origins),
     }
 
 
@@ -99,7 +105,9 @@ def details():
         "U1": {"arms": {"real": arm, "synthetic": arm, "mixed": arm}, "level": 1, "test_rows": 30_000, "seeds": 5},
         "F7": {"curves": curve, "rates": {}},
         "F8": {"rules": [*rules, {"rule": HOSTILE, "counts": False, "synthetic": 3, "train": 7}]},
-        "P3": {"roc": roc()},
+        "F2": {"rank_frequency": {side: zipf(p) for side, p in zip(SIDES, (1.0, 1.15, 0.98), strict=True)}},
+        "P3": {"attacks": attacks()},
+        "ranking": ranking(),
     }
 
 
@@ -117,10 +125,9 @@ def pictures():
             steps("hour of day", [0.0, 24.0], heights=hours),
         ],
         "losses": losses(),
-        "popularity": {"sides": {side: zipf(power) for side, power in zip(SIDES, (1.0, 1.15, 0.98), strict=True)}},
+        "popularity": {"sides": {"train": zipf(1.0)}, "rows": {"train": 9_000}},
         "rhythm": rhythm(),
         "flow": flow(),
-        "uplift": uplift(),
     }
 
 
@@ -182,31 +189,34 @@ def flow():
     return {"by": "item genre", "names": names, "rows": dict.fromkeys(SIDES, 90_000), "shares": shares}
 
 
-def uplift():
-    slices = [
-        ("all users", 0.004, -0.006, 0.013, 6_000), ("cold users", 0.08, 0.03, 0.13, 1_200),
-        ("tail items", 0.05, -0.01, 0.11, 3_400), ("head 10 %", -0.02, -0.031, -0.008, 5_800),
-    ]  # fmt: skip
+def ranking():
+    slices = {
+        "cold_users": (0.08, 0.03, 0.13),
+        "tail_items": (0.05, -0.01, 0.11),
+        "head": (-0.02, -0.031, -0.008),
+    }
+    ratios = {r: (0.03 - (r - 0.5) ** 2 / 40, 0.005 - (r - 0.5) ** 2 / 40, 0.05) for r in (0.1, 0.25, 0.5, 1.0, 2.0)}
+    mixed = gain("mixed", (0.004, -0.006, 0.013), slices={name: gain(name, one) for name, one in slices.items()})
+    operators = [gain("real + crop+substitute", (0.01, 0.002, 0.02)), gain("real + negatives", (0.0, -0.01, 0.01))]
     return {
-        "metric": "NDCG@10",
-        "unit": "share",
-        "slices": [dict(zip(("name", "gain", "low", "high", "n"), row, strict=True)) for row in slices],
-        "ratios": [
-            {"ratio": r, "gain": 0.03 - (r - 0.5) ** 2 / 40, "low": 0.005 - (r - 0.5) ** 2 / 40, "high": 0.05}
-            for r in (0.1, 0.25, 0.5, 1.0, 2.0)
-        ],
+        "uplifts": [mixed, *operators, *[gain(f"real + {r:g} synthetic", one, ratio=r) for r, one in ratios.items()]],
+        "slices": {name: {"users": 1_200, "targets": 9_000} for name in ("all", *slices)},
         "sparsity": [
-            {
-                "share": share,
-                "gain": 0.1 * (1 - share),
-                "low": 0.1 * (1 - share) - 0.02,
-                "high": 0.1 * (1 - share) + 0.02,
-            }
+            {"share": share, "real": ndcg(share**0.5 / 5), "with_extra": ndcg(share**0.3 / 5)}
             for share in (0.05, 0.1, 0.25, 0.5, 1.0)
         ],
     }
 
 
-def roc():
-    attacks = {"loss": 1.0, "distance to the nearest row": 0.93, "shadow models": 0.8}
-    return {name: [[x / 20, (x / 20) ** power] for x in range(21)] for name, power in attacks.items()}
+def gain(arm, figures, ratio=0.25, **more):
+    relative, low, high = figures
+    return {"arm": arm, "ratio": ratio, "relative": relative, "interval": [low, high], **more}
+
+
+def ndcg(value):
+    return {"ndcg": value, "interval": [value - 0.01, value + 0.012]}
+
+
+def attacks():
+    names = {"loss": 1.0, "nearest generated history": 0.93, "density over reference": 0.8}
+    return {name: {"curve": [[x / 20, (x / 20) ** power] for x in range(21)]} for name, power in names.items()}

@@ -29,7 +29,7 @@ def value_unit(row: Mapping[str, Any]) -> str:
 def bound(row: Mapping[str, Any], which: str) -> str:
     """A gate or target (or what a recipe replaced: default_gate, default_target) with its direction."""
     value = row[which]
-    if value is None:
+    if value is None or row["grade"] == "reported":  # no gate judges what is only reported
         return _NONE
     sign = "≥" if row["better"] == "high" else "≤"
     return f"{sign} {value * 100:g}%" if row["unit"] == "share" else f"{sign} {value:g}"

@@ -12,6 +12,7 @@ from clickweave.errors import ConfigError
 from clickweave.evaluation.gates import BLOCKING_IDS, GATES, Gate, Row
 
 Change = str | GateChange
+_JUDGED = ("green", "amber", "red")
 _IDS = tuple(dict.fromkeys(gate.id for gate in GATES.values()))
 
 
@@ -80,7 +81,7 @@ def with_change(row: Row, change: GateChange | None, *, blocks_by_default: bool)
         target=new.target,
         default_gate=gate.gate if new.gate != gate.gate else None,
         default_target=gate.target if new.target != gate.target else None,
-        grade=row.grade if row.score is None or row.grade == "na" else new.grade(row.score),
+        grade=new.grade(row.score) if row.score is not None and row.grade in _JUDGED else row.grade,
         control_grades={name: new.grade(row.controls[name] or 0.0) for name in row.control_grades},
         loosened=easier or (blocks_by_default and change.block is False),
     )
@@ -117,7 +118,9 @@ def _check_bounds(where: str, gate: Gate) -> None:
     sign = 1 if gate.better == "high" else -1
     if sign * gate.target < sign * gate.gate:
         raise ConfigError(
-            f"{where}: target {gate.target:g} is easier than gate {gate.gate:g}, so the gate has no effect; set both"
+            f"{where}: target {gate.target:g} is easier than gate {gate.gate:g}, which then has no effect; set both"
         )
-    if gate.unit == "share" and not (0 <= gate.gate <= 1 and 0 <= gate.target <= 1):
-        raise ConfigError(f"{where}: gate and target are shares in [0, 1], got {gate.gate:g} and {gate.target:g}")
+    if gate.unit == "share" and not (abs(gate.gate) <= 1 and abs(gate.target) <= 1):
+        raise ConfigError(
+            f"{where}: gate and target are shares, at most 1 (100 %), got {gate.gate:g} and {gate.target:g}"
+        )

@@ -9,8 +9,9 @@ from clickweave.evaluation.figures import bound, figure, thousands, value_unit
 from clickweave.evaluation.sections import picture_sections, ratios_tried
 from clickweave.evaluation.verdict import grouped, tally
 
-_MARKS = {"green": "●", "amber": "▲", "red": "■", "na": "\N{EN DASH}"}
-_WORDS = {"green": "meets target", "amber": "meets gate", "red": "misses gate", "na": "not applicable"}
+_MARKS = {"green": "●", "amber": "▲", "red": "■", "reported": "○", "na": "\N{EN DASH}"}
+_WORDS = {"green": "meets target", "amber": "meets gate", "red": "misses gate"}
+_WORDS |= {"reported": "reported", "na": "not applicable"}
 
 
 def render_html(report: Mapping[str, Any]) -> str:

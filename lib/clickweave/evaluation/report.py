@@ -21,7 +21,6 @@ from clickweave.evaluation.rates import control_counts, count_labels, judge_rate
 from clickweave.evaluation.rhythm import measure_rhythm
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
-from clickweave.evaluation.sections import counted
 from clickweave.evaluation.stage_figures import what_stages_did
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 from clickweave.evaluation.verdict import verdict
@@ -77,7 +76,7 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "stages": what_stages_did(inputs.manifests),
         "seconds": seconds,
     }
-    report["verdict"] = verdict(report["rows"], origins, counted(report, "uplift"))
+    report["verdict"] = verdict(report["rows"], origins)
     clean: dict[str, Any] = _finite(report)
     return clean
 

@@ -14,6 +14,7 @@ GROUPS = {  # the first letter of a row's id, or the whole id
     "P": ("Privacy", "does it give real people away?"),
 }
 _OTHERS = ("Other figures", "")
+_UNJUDGED = {"reported": "only reported", "na": "not applicable"}
 
 
 def grouped(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -35,34 +36,31 @@ def grouped(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def tally(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """How many rows have each grade; grades that none has are left out."""
-    counts = dict.fromkeys(("green", "amber", "red", "na"), 0)
+    counts = dict.fromkeys(("green", "amber", "red", "reported", "na"), 0)
     for row in rows:
         counts[row["grade"]] = counts.get(row["grade"], 0) + 1
     return {grade: count for grade, count in counts.items() if count}
 
 
-def verdict(
-    rows: Sequence[Mapping[str, Any]], origins: Mapping[str, int], uplift: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
+def verdict(rows: Sequence[Mapping[str, Any]], origins: Mapping[str, int]) -> dict[str, Any]:
     """`publishable`; `sentence`, whether it may be published and why not; `findings`, what was found.
 
     Args:
         rows: the verdict table, as JSON.
         origins: rows of the mixed set by origin.
-        uplift: gains by slice with their intervals, as the picture shows them.
     """
     refused = [row for row in rows if row["refuses"]]
     counts = tally(rows)
     told = (
         f"{counts.get('green', 0)} meet the target, {counts.get('amber', 0)} the gate, {counts.get('red', 0)} neither"
     )
-    told += f", {counts['na']} not applicable" if "na" in counts else ""
+    told += "".join(f", {counts[grade]} {word}" for grade, word in _UNJUDGED.items() if grade in counts)
     if refused:
         named = ", ".join(f"{row['id']} {row['name']}" for row in refused)
         sentence = f"Not to be published: {named} failed ({told})."
     else:
         sentence = f"Nothing blocks a publication: of {len(rows)} figures {told}."
-    parts = [_made(origins), _uplift(rows, uplift or {}), _leaks(rows), _loosened(rows)]
+    parts = [_made(origins), _uplift(rows), _leaks(rows), _loosened(rows)]
     findings = "; ".join(part for part in parts if part)
     findings = findings[:1].upper() + findings[1:] + "."
     return {"publishable": not refused, "sentence": sentence, "findings": findings}
@@ -78,34 +76,25 @@ def _made(origins: Mapping[str, int]) -> str:
     return "the mixed set has per real row " + ", ".join(f"{rows / real:.3g} {name}" for name, rows in extra.items())
 
 
-def _uplift(rows: Sequence[Mapping[str, Any]], uplift: Mapping[str, Any]) -> str:
-    """Gains whose interval lies above 0, harm whose interval lies below; else that nothing was measured."""
-    share, metric = uplift.get("unit", "share") == "share", uplift.get("metric", "")
-    slices = uplift.get("slices", [])
-    parts = [_gain(row, metric, share=share) for row in slices if row["low"] > 0 or row["high"] < 0]
-    parts += [
-        f"{'harm' if row['interval'][1] < 0 else 'uplift'} overall in {row['id']} {row['name']} "
-        f"({row['interval'][0]:+.4f} to {row['interval'][1]:+.4f})"
-        for row in _measured(rows)
-        if row["interval"][0] > 0 or row["interval"][1] < 0
-    ]
-    unclear = any(row["interval"][0] <= 0 <= row["interval"][1] for row in _measured(rows))
-    if unclear:
-        parts.append("no measurable uplift overall" if parts else "no measurable uplift")
-    elif slices and not parts:
-        parts.append("no measurable uplift")
+def _uplift(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Gains whose interval lies above 0, and harm whose interval lies below; else that nothing was measured."""
+    known = [row for row in rows if row["id"] == "U3" and row["grade"] != "na" and row["interval"]]
+    clear = [row for row in known if row["interval"][0] > 0 or row["interval"][1] < 0]
+    parts = [_gain(row) for row in clear]
+    if len(clear) < len(known):
+        others = ", ".join(row["name"] for row in known if row not in clear)
+        parts.append(f"no measurable uplift in {others}" if clear else "no measurable uplift")
     return ", ".join(parts)
 
 
-def _measured(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-    return [row for row in rows if row["id"] == "U3" and row["grade"] != "na" and row["interval"]]
-
-
-def _gain(row: Mapping[str, Any], metric: str, *, share: bool) -> str:
-    size, unit, digits = (100, " %", 1) if share else (1, "", 4)
-    gain, low, high = (f"{row[key] * size:+.{digits}f}" for key in ("gain", "low", "high"))
-    said = "harm: " if row["high"] < 0 else ""
-    return f"{said}{metric} of {row['name']} {gain}{unit} (95 % interval {low} to {high})"
+def _gain(row: Mapping[str, Any]) -> str:
+    """A gain with its interval: relative where the row's unit is a share, else as it is."""
+    low, high = row["interval"]
+    harm = "harm, " if high < 0 else ""
+    if row["unit"] != "share":
+        return f"{harm}{row['name']} {row['value'] - row['ceiling']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
+    gain = row["value"] / row["ceiling"] - 1
+    return f"{harm}{row['name']} {gain * 100:+.1f} % (95 % interval {low * 100:+.1f} to {high * 100:+.1f} %)"
 
 
 def _leaks(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH, HEIGHT = 420, 250
-LETTER = 6.6  # mean width of a letter of the pictures' type, in units of the view box; wide ones are up to 9
+LETTER = 7.6  # mean width of a figure or letter of the pictures' type, in units of the view box
 Points = Sequence[Sequence[float]]
 
 
@@ -114,10 +114,10 @@ class Axes:
         parts, free = [], 0.0
         for value, words in labels:
             half = len(words) * LETTER / 2
-            x = min(max(self.at_x(value), half + 2), WIDTH - half - 2)
+            x = min(max(self.at_x(value), half + 1), WIDTH - half - 1)
             if x - half >= free:
                 parts.append(text(x, self.bottom + 17, words, "mid"))
-                free = x + half + 6
+                free = x + half + 2
         if self.x_name:
             parts.append(text((self.left + self.right) / 2, self.bottom + 34, self.x_name, "mid"))
         return "".join(parts)

@@ -18,8 +18,8 @@ def scatter(data: Mapping[str, Any]) -> Section:
     about = "Rows as points in the two main directions of the real rows; kinds: " + ", ".join(kinds)
     caption = (
         "Each dot is a row, at most 600 of a kind; the axes are the two main directions (PCA) of the real rows and "
-        f"hold {figure(sum(data['explained']), 'share')} of their variance. Good: the clouds cover one another. A gap where "
-        "real rows lie is something the generator misses, a cloud of its own is something it made up."
+        f"hold {figure(sum(data['explained']), 'share')} of their variance. Good: the clouds cover one another. A gap "
+        "where real rows lie is something the generator misses, a cloud of its own is something it made up."
     )
     together = charts.scatter(kinds, data["window"], "rows in two dimensions", about)
     figures = [picture("all together", together, "Good: no colour lies alone.")]
@@ -76,7 +76,7 @@ def _day(days: float) -> str:
 
 
 def popularity(data: Mapping[str, Any]) -> Section:
-    sides = named(data.get("sides", {}))
+    sides = named(data)
     about = "Share of events by the rank of the item, both axes in powers of ten: " + ", ".join(sides)
     names = ("rank of the item, most popular first", "share of events")
     drawn = charts.lines(sides, "item popularity", about, log=True, share_y=True, names=names) if sides else ""
@@ -114,7 +114,7 @@ def rhythm(data: Mapping[str, Any], marginals: Sequence[Mapping[str, Any]]) -> S
 def flow(data: Mapping[str, Any]) -> Section:
     shares = named({side: data["shares"][side] for side in data.get("shares", {})})
     most = max((value for matrix in shares.values() for row in matrix for value in row), default=0.0)
-    goal = {"real": "The pattern to meet.", "generated": "Good: dark where real is dark, pale where it is pale."}
+    goal = {"real": "The pattern to meet.", "generated": "Good: strong where real is strong, pale where it is pale."}
     figures: list[Figure] = [
         picture(
             name, charts.heat(data["names"], matrix, f"flow, {name}", _flow_about(name, data), most=most), goal[name]

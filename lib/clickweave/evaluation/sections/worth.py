@@ -12,35 +12,37 @@ _MOST_RANKS, _FIRST_RANK = 4, 3  # lines that can still be told apart; their cla
 
 
 def uplift(data: Mapping[str, Any]) -> Section:
-    share, metric = data.get("unit", "share") == "share", str(data.get("metric", "gain"))
-    what = f"gain in {metric}"
-    figures: list[Figure] = []
-    if data.get("slices"):
-        about = f"{what} by slice of users and items with 95 % intervals"
-        drawn = charts.forest(data["slices"], "uplift by slice", about, share=share, x_name=what)
-        told = (
-            "Good: the whole interval right of the dashed line (filled square). Across it (hollow), nothing is shown."
-        )
-        figures.append(picture("by slice", drawn, told))
-    curves = (
-        (
-            "ratios",
-            "ratio",
-            "synthetic rows per real row",
-            "Good: the band lies above 0; where it falls again, more rows are too many.",
-        ),
-        ("sparsity", "share", "share of real users kept", "Good: the band lies above 0 where real users are few."),
-    )
-    for key, x, x_name, told in curves:
+    what = "gain in NDCG@10"
+    told = "Good: the whole interval right of the dashed line (filled square). Across it (hollow), nothing is shown."
+    figures = []
+    for key in ("slices", "operators"):
         if data.get(key):
-            line = [(row[x], row["gain"]) for row in data[key]]
-            band = {"mixed": [(row[x], row["low"], row["high"]) for row in data[key]]}
-            about = f"{what} with 95 % interval, by {x_name}"
-            of = {"share_x": key == "sparsity", "share_y": share}
-            drawn = charts.lines({"mixed": line}, f"uplift by {x}", about, names=(x_name, what), bands=band, **of)
-            figures.append(picture(f"by {x_name}", drawn, told))
-    intro = "What models gain from the added rows over real rows alone, or real rows repeated; 95 % intervals."
-    return section("uplift", "Where it helps", intro, figures)
+            about = f"{what} by {key} with 95 % intervals"
+            drawn = charts.forest(data[key], f"uplift by {key}", about, share=True, x_name=what)
+            figures.append(picture({"slices": "by slice", "operators": "by operator"}[key], drawn, told))
+    if data.get("ratios"):
+        line, x_name = [(row["ratio"], row["gain"]) for row in data["ratios"]], "synthetic rows per real row"
+        band = {"mixed": [(row["ratio"], row["low"], row["high"]) for row in data["ratios"]]}
+        about = f"{what} with 95 % interval, by {x_name}"
+        drawn = charts.lines({"mixed": line}, "uplift by ratio", about, names=(x_name, what), bands=band, share_y=True)
+        told = "Good: the band lies above 0; where it falls again, more rows are too many."
+        figures.append(picture(f"by {x_name}", drawn, told))
+    if data.get("sparsity"):
+        figures.append(_sparsity(data["sparsity"]))
+    intro = "What recommenders gain from added rows over real rows alone, or as many of them again; 95 % intervals."
+    return section("uplift", "Where it helps", intro, figures, ["real", "mixed"] if data.get("sparsity") else [])
+
+
+def _sparsity(rows: Sequence[Mapping[str, Any]]) -> Figure:
+    """NDCG@10 by share of users, with the added rows and without."""
+    arms = {"real": "real", "mixed": "with_extra"}
+    known = {name: [(row["share"], row[arm]) for row in rows if row.get(arm)] for name, arm in arms.items()}
+    series = {name: [(share, one["ndcg"]) for share, one in found] for name, found in known.items() if found}
+    bands = {name: [(share, *one["interval"]) for share, one in found] for name, found in known.items() if found}
+    about = "NDCG@10 with 95 % intervals by share of real users kept: " + ", ".join(series)
+    names = ("share of real users kept", "NDCG@10")
+    drawn = charts.lines(series, "sparsity", about, names=names, bands=bands, share_x=True)
+    return picture("by share of real users kept", drawn, "Good: mixed lies above real, above all where users are few.")
 
 
 def roc(data: Mapping[str, Any]) -> Section:
