@@ -50,18 +50,14 @@ def measure_rhythm(inputs: EvaluationInputs) -> dict[str, Any]:
     lengths = rows.where(F.col("session_id").isNotNull()).groupBy("side", "session_id").count()
     order = Window.partitionBy("side", "entity_id").orderBy("time_us", "row_id")
     rows = rows.where(F.col("entity_id").isNotNull() & F.col("time_us").isNotNull())
-    pairs = rows.select("side", "category", _lagged("time_us", order), _lagged("category", order))
-    gaps = pairs.where(F.col("before_time_us").isNotNull())
-    gap_s = ((F.col("time_us") - F.col("before_time_us")) / 1e6).alias("gap_s")
+    gap_s = ((F.col("time_us") - F.lag("time_us").over(order)) / 1e6).alias("gap_s")
+    pairs = rows.select("side", "category", gap_s, F.lag("category").over(order).alias("before_category"))
+    gaps = pairs.where(F.col("gap_s").isNotNull())
     found = {
         "session_length": _histogram(lengths, F.col("count"), LENGTHS, "events per session", "share of sessions"),
-        "gap": _histogram(gaps, gap_s, GAPS_S, "time between events", "share of gaps"),
+        "gap": _histogram(gaps, F.col("gap_s"), GAPS_S, "time between events", "share of gaps"),
     }
     return {"rhythm": {name: one for name, one in found.items() if one["shares"]}, "flow": _flow(pairs, rows, inputs)}
-
-
-def _lagged(name: str, order: Any) -> Column:
-    return F.lag(name).over(order).alias(f"before_{name}")
 
 
 def _side_by_side(inputs: EvaluationInputs) -> DataFrame:
