@@ -1,4 +1,4 @@
-"""A check of JSON against as much of JSON Schema (draft 2020-12) as report.schema.json uses; no other keyword passes."""
+"""Checks JSON against as much of JSON Schema (draft 2020-12) as report.schema.json uses; no other keyword passes."""
 
 import json
 from importlib.resources import files

@@ -120,10 +120,8 @@ def test_words_and_lines_have_contrast_enough(open_page, name, dark):
 
 def test_dark_mode_is_dark(open_page):
     colour = "getComputedStyle(document.body).backgroundColor"
-    assert [open_page(dark=dark).evaluate(colour) for dark in (False, True)] == [
-        "rgb(255, 255, 255)",
-        "rgb(20, 24, 31)",
-    ]
+    found = [open_page(dark=dark).evaluate(colour) for dark in (False, True)]
+    assert found == ["rgb(255, 255, 255)", "rgb(20, 24, 31)"]
 
 
 def test_tab_reaches_the_skip_link_and_every_section(open_page):

@@ -45,11 +45,8 @@ def print_comparison(first: Report, second: Report, names: tuple[str, str]) -> N
     table = make_table("row", "what", "A", "grade A", "B", "grade B", "B - A")
     for key in {**rows[0], **rows[1]}:
         ours, theirs = (side.get(key) for side in rows)
-        known = ours or theirs or {}
         change = _change(ours, theirs)
-        table.add_row(
-            known["id"], known["name"], score_of(ours), graded(ours), score_of(theirs), graded(theirs), change
-        )
+        table.add_row(*key, score_of(ours), graded(ours), score_of(theirs), graded(theirs), change)
     print_lines(table)
     changes = list(differences(first["run"].get("settings", {}), second["run"].get("settings", {})))
     print_lines("settings that differ:" if changes else "no setting differs")

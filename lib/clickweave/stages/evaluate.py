@@ -11,17 +11,7 @@ from clickweave.store import files
 from clickweave.training.bundle import TRAINING
 
 INPUTS = ("ingest", "augment", "encode", "train", "sample", "align", "mix")
-_SETTINGS = (
-    "ingest",
-    "split",
-    "augment",
-    "encode",
-    "train",
-    "sample",
-    "align",
-    "mix",
-    "evaluate",
-)  # to compare runs by
+_SETTINGS = ("ingest", "split", "augment", "encode", "train", "sample", "align", "mix", "evaluate")
 SECTIONS = ("evaluate", "log", "dataset", "terms")
 
 

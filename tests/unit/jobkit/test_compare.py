@@ -6,7 +6,7 @@ import json
 import pages
 import pytest
 
-from clickweave.contracts.manifest import Manifest
+from clickweave.contracts.manifest import Manifest, Output
 from clickweave.jobkit.compare import differences
 from clickweave.store.workspace import Workspace
 
@@ -58,10 +58,7 @@ def evaluated(tmp_path):
     place = tmp_path / "workspace"
     written(place / "evaluate" / "one" / "report", pages.full_report(pages.MOVED))
     about = {"key": "k", "run_id": "k", "seed": 0, "config_hash": "", "code_version": "", "inputs": {}, "rows": {}}
-    outputs = {"report": {"path": "evaluate/one/report", "rows": -1, "fingerprint": ""}}
-    raw = json.loads(Manifest(stage="evaluate", outputs={}, **about).to_json()) | {"outputs": outputs}
-    (place / "evaluate" / "manifest.json").write_text(json.dumps(raw))
-    assert Workspace(str(place)).manifest("evaluate") is not None
+    Workspace(str(place)).commit(Manifest(stage="evaluate", outputs={"report": Output("evaluate/one/report")}, **about))
     return place
 
 
