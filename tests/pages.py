@@ -163,7 +163,7 @@ def zipf(power):
 
 def rhythm():
     lengths = ["1", "2", "3", "4", "5", "6-7", "8-10", "11-15", "16-25", "26-50", "51+"]
-    gaps = ["<1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "6 h", "1 d", "1 week"]
+    gaps = ["<1 s", "1 s", "10 s", "1 min", "10 min", "1 h", "6 h", "1 d", "7 d"]
     return {
         "session_length": {
             "title": "events per session", "of": "share of sessions", "labels": lengths,

@@ -59,7 +59,10 @@ def verdict(rows: Sequence[Mapping[str, Any]], origins: Mapping[str, int]) -> di
         named = ", ".join(f"{row['id']} {row['name']}" for row in refused)
         sentence = f"Not to be published: {named} failed ({told})."
     else:
+        judged = sum(counts.get(grade, 0) for grade in ("green", "amber", "red"))
         sentence = f"Nothing blocks a publication: of {len(rows)} figures {told}."
+        if not judged:
+            sentence = f"Nothing blocks a publication, but none of {len(rows)} figures could be judged."
     parts = [_made(origins), _uplift(rows), _leaks(rows), _loosened(rows)]
     findings = "; ".join(part for part in parts if part)
     findings = findings[:1].upper() + findings[1:] + "."

@@ -62,9 +62,14 @@ def differences(first: Any, second: Any, place: str = "") -> Iterator[tuple[str,
     if isinstance(first, Mapping) and isinstance(second, Mapping):
         for key in {**first, **second}:
             inner = f"{place}.{key}" if place else str(key)
-            yield from differences(first.get(key, _NOT_THERE), second.get(key, _NOT_THERE), inner)
+            yield from differences(_of(first, key, second), _of(second, key, first), inner)
     elif first != second:
         yield place, first, second
+
+
+def _of(side: Mapping[str, Any], key: str, other: Mapping[str, Any]) -> Any:
+    """A side's value; where it has none and the other side has a section, an empty one, so that each key is told."""
+    return side.get(key, {} if isinstance(other.get(key), Mapping) else _NOT_THERE)
 
 
 def _by_name(report: Report) -> dict[tuple[str, str], Mapping[str, Any]]:

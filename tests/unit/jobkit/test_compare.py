@@ -96,7 +96,7 @@ def test_one_run_alone_cannot_be_compared(cli, runs):
 
 
 def test_differences_name_nested_settings_and_those_of_one_side_alone():
-    first, second = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": None}
+    first, second = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": {"f": None}}
     assert list(differences(first, second)) == [
-        ("a.c", [1], [2]), ("d", 2, "(not set)"), ("e", "(not set)", None),
+        ("a.c", [1], [2]), ("d", 2, "(not set)"), ("e.f", "(not set)", None),
     ]  # fmt: skip

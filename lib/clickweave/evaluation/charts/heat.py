@@ -5,7 +5,7 @@ from html import escape
 
 from clickweave.evaluation.charts.canvas import WIDTH, svg, text
 
-_LEFT, _TOP, _RIGHT = 96, 78, 34  # turned names of columns lean to the right
+_LEFT, _TOP, _RIGHT = 96, 80, 46  # turned names of columns lean to the right
 
 
 def heat(
@@ -24,7 +24,7 @@ def heat(
     parts = [text(4, 12, "from (rows), to (columns), per cent")]
     for column, name in enumerate(names):
         x, y = _LEFT + (column + 0.5) * size + 4, _TOP - 7
-        cut = name if len(name) <= 9 else name[:8] + "…"
+        cut = name if len(name) <= 10 else name[:9] + "…"
         turned = f'transform="rotate(-40 {x:.1f} {y})"'
         parts.append(f'<text x="{x:.1f}" y="{y}" {turned}>{escape(cut)}<title>{escape(name)}</title></text>')
     for row, (name, values) in enumerate(zip(names, cells, strict=True)):
