@@ -28,7 +28,6 @@ def data_card(
         about: a paragraph before the counts, such as `about_days`.
         what_if: items that do not exist.
     """
-    rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
     verdict = report["verdict"]
     return f"""# Data card: {recipe.dataset}
 
@@ -42,13 +41,7 @@ Made by clickweave from a real click log, as {"a set to share in its place" if s
 - Items: {_path(recipe.source.items)}; users: {_path(recipe.source.users)}
 - Terms: {recipe.terms or "not stated in the recipe; ask the owner of the log before sharing"}
 
-## Composition
-{about}| origin | rows |
-|---|---|
-{rows}
-
-One row is one event. Each says in `origin`, `op` and `parent_id` where it came from, and in `weight` how much it
-counts. {_sharing(recipe, shareable)}{_of_what_if(what_if)}
+{_composition(counts, about, _sharing(recipe, shareable) + _of_what_if(what_if))}
 
 ## Collection and processing
 {_made(recipe)}
@@ -63,17 +56,32 @@ counts. {_sharing(recipe, shareable)}{_of_what_if(what_if)}
 ## Limits
 {_limits(report)}
 
-## Intended use
+{_USE}
+## Distribution and maintenance
+A version is never changed: a new run publishes a new one beside it. Its folder holds manifest.json with the settings'
+digests, the code's version and the files. {_terms_bind(recipe)}
+"""
+
+
+_USE = """## Intended use
 For training recommenders, search rankers and click models on this platform.
 
 ## Out-of-scope use
 Not for statistics about people, nor for decisions about single ones; not for finding out who is in the log; and not as
 a test set: measure on real held-out data (`clickweave export --table holdout`).
 
-## Distribution and maintenance
-A version is never changed: a new run publishes a new one beside it. Its folder holds manifest.json with the settings'
-digests, the code's version and the files. {_terms_bind(recipe)}
 """
+
+
+def _composition(counts: Mapping[str, int], about: str, more: str) -> str:
+    rows = "\n".join(f"| {origin} | {counts.get(origin, 0):,} |" for origin in ORIGINS)
+    return f"""## Composition
+{about}| origin | rows |
+|---|---|
+{rows}
+
+One row is one event. Each says in `origin`, `op` and `parent_id` where it came from, and in `weight` how much it
+counts. {more}"""
 
 
 def _path(source: FileSource | None) -> str:

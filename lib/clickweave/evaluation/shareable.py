@@ -29,7 +29,8 @@ def without_single_rows(report: Mapping[str, Any], *, min_users: int) -> dict[st
         "flow": _frequent_steps(pictures.get("flow", {}), min_users),
     }
     shown = {**pictures, **counted, "scatter": _NO_SCATTER, "marginals": marginals}
-    return {**report, "pictures": shown, "left_out": LEFT_OUT}
+    run = {key: told for key, told in report["run"].items() if key != "settings"}  # a target may name a real value
+    return {**report, "run": run, "pictures": shown, "left_out": LEFT_OUT}
 
 
 def without_fitted(manifest: Mapping[str, Any]) -> dict[str, Any]:

@@ -48,13 +48,20 @@ def print_comparison(first: Report, second: Report, names: tuple[str, str]) -> N
         change = _change(ours, theirs)
         table.add_row(*key, score_of(ours), graded(ours), score_of(theirs), graded(theirs), change)
     print_lines(table)
-    changes = list(differences(first["run"].get("settings", {}), second["run"].get("settings", {})))
+    _print_settings(*[report["run"].get("settings") for report in (first, second)])
+
+
+def _print_settings(first: Mapping[str, Any] | None, second: Mapping[str, Any] | None) -> None:
+    if first is None or second is None:
+        print_lines("settings: a report does not tell them, as beside a version that may be shared")
+        return
+    changes = list(differences(first, second))
     print_lines("settings that differ:" if changes else "no setting differs")
-    settings = make_table("setting", "A", "B", wraps=("setting", "A", "B"))
-    for name, ours, theirs in changes:
-        settings.add_row(name, str(ours), str(theirs))
     if changes:
-        print_lines(settings)
+        table = make_table("setting", "A", "B", wraps=("setting", "A", "B"))
+        for name, ours, theirs in changes:
+            table.add_row(name, str(ours), str(theirs))
+        print_lines(table)
 
 
 def differences(first: Any, second: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:

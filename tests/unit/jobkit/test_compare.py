@@ -95,6 +95,14 @@ def test_one_run_alone_cannot_be_compared(cli, runs):
     assert cli("compare", runs[0]).code == 2
 
 
+def test_settings_that_a_report_does_not_tell_are_not_called_equal(cli, runs, tmp_path):
+    other = written(tmp_path / "shared", pages.full_report())
+    done = cli("compare", runs[0], other)
+    assert done.code == 0
+    assert "a report does not tell them" in done.out
+    assert "no setting differs" not in done.out
+
+
 def test_differences_name_nested_settings_and_those_of_one_side_alone():
     first, second = {"a": {"b": 1, "c": [1]}, "d": 2}, {"a": {"b": 1, "c": [2]}, "e": {"f": None}}
     assert list(differences(first, second)) == [
