@@ -94,6 +94,8 @@ def _gain(row: Mapping[str, Any]) -> str:
     """A gain with its interval: relative where the row's unit is a share, else as it is."""
     low, high = row["interval"]
     harm = "harm, " if high < 0 else ""
+    if not row["value"] or not row["ceiling"]:
+        return f"{harm}{row['name']} (95 % interval {low:+.4f} to {high:+.4f})"
     if row["unit"] != "share":
         return f"{harm}{row['name']} {row['value'] - row['ceiling']:+.4f} (95 % interval {low:+.4f} to {high:+.4f})"
     gain = row["value"] / row["ceiling"] - 1

@@ -41,6 +41,20 @@ def test_uplift_has_slices_of_the_mixed_set_and_ratios_and_operators_apart():
     assert [row["name"] for row in told["operators"]] == ["crop+substitute", "negatives"]
 
 
+def test_what_could_not_be_said_is_not_drawn():
+    report = pages.full_report()
+    ranking = report["details"]["ranking"]
+    ranking["uplifts"][0]["slices"]["cold_users"]["interval"] = [None, None]
+    ranking["uplifts"][1]["relative"] = None
+    ranking["sparsity"][0]["with_extra"] = {"ndcg": None, "interval": [None, None]}
+    ranking["sparsity"][1]["with_extra"] = None
+    told = sources.uplift(report)
+    assert [row["name"] for row in told["slices"]] == ["all users", "tail items", "head"]
+    assert [row["name"] for row in told["operators"]] == ["negatives"]
+    assert ["with_extra" in row for row in told["sparsity"]] == [False, False, True, True, True]
+    assert "uplift" in [section["id"] for section in picture_sections(report)]
+
+
 @pytest.mark.parametrize("name", ["popularity", "rhythm", "flow"])
 def test_a_section_without_numbers_is_not_there(name):
     report = pages.full_report()

@@ -25,7 +25,7 @@ def uplift(report: Mapping[str, Any]) -> dict[str, Any]:
     """
     for detail in report["details"].values():
         if isinstance(detail, Mapping) and "uplifts" in detail:
-            arms: Sequence[Mapping[str, Any]] = detail["uplifts"]
+            arms = [arm for arm in detail["uplifts"] if _is_known(arm, "relative")]
             return {
                 "slices": list(_slices(arms, detail.get("slices", {}))),
                 "ratios": [{"ratio": arm["ratio"], **_gain(arm)} for arm in arms if arm["arm"].endswith(RATIO_ARM)],
@@ -34,7 +34,7 @@ def uplift(report: Mapping[str, Any]) -> dict[str, Any]:
                     for arm in arms
                     if arm["arm"] != OVERALL and not arm["arm"].endswith(RATIO_ARM)
                 ],
-                "sparsity": detail.get("sparsity", []),
+                "sparsity": [_known_arms(row) for row in detail.get("sparsity", [])],
             }
     return {}
 
@@ -43,9 +43,20 @@ def _slices(arms: Sequence[Mapping[str, Any]], sizes: Mapping[str, Any]) -> Iter
     for arm in arms:
         if arm["arm"] == OVERALL:
             parts = {"all": arm, **arm.get("slices", {})}
-            for name, part in parts.items():
+            for name, part in ((name, part) for name, part in parts.items() if _is_known(part, "relative")):
                 shown = "all users" if name == "all" else name.replace("_", " ")
                 yield {"name": shown, **_gain(part), "n": sizes.get(name, {}).get("users")}
+
+
+def _known_arms(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A point of the sparsity curve without arms whose figure could not be said."""
+    arms = {name: row[name] for name in ("real", "with_extra") if row.get(name) and _is_known(row[name], "ndcg")}
+    return {"share": row["share"], **arms}
+
+
+def _is_known(told: Mapping[str, Any], key: str) -> bool:
+    """Whether a figure and its interval are numbers; JSON has null for what is none."""
+    return None not in (told[key], *told["interval"])
 
 
 def _gain(arm: Mapping[str, Any]) -> dict[str, float]:
