@@ -9,6 +9,7 @@ import pytest
 from clickweave.evaluation.render import render_html
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
+SIZES |= {"paper": {"width": 760, "height": 1000}}
 
 
 @pytest.fixture(scope="session")
