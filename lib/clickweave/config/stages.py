@@ -219,12 +219,18 @@ class GateChange(Section):
     target: float | None = Field(None, description="the figure is green from here on")
 
 
+_Gate = Annotated[
+    Annotated[Literal["block", "grade"], Tag("<word>")] | Annotated[GateChange, Tag("<change>")],
+    Discriminator(lambda value: "<change>" if isinstance(value, dict | GateChange) else "<word>"),
+]
+
+
 class EvaluateConfig(Section):
     """Judging the result against the holdout."""
 
     sample_rows: int = Field(20_000, ge=100, description="most rows a side that reach the driver; seeded")
     utility_seeds: int = Field(5, ge=1, description="trainings per arm")
-    gates: dict[str, Literal["block", "grade"] | GateChange] = Field(
+    gates: dict[str, _Gate] = Field(
         {},
         description="row of the report (F1), or row and name (F7 label rate) -> block, grade or {block: true, gate: "
         "0.98, target: 0.995}; the report marks what was loosened",
