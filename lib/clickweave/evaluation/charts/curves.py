@@ -46,7 +46,7 @@ def lines(
         upper = [(axes.at_x(x), axes.at_y(high)) for x, _, high in band]
         lower = [(axes.at_x(x), axes.at_y(low)) for x, low, _ in reversed(band)]
         parts.append(f'<path class="band k-{escape(name)}" d="{_joined([*upper, *lower])}Z"/>')
-    for name, line in kept.items():
+    for name, line in list(kept.items())[::-1]:  # the first, real rows, lies on top
         parts.append(_line(name, line, axes))
     return svg("".join(parts), title, about)
 
@@ -94,7 +94,7 @@ def steps(
     most = max((value for share in shares.values() for value in share), default=0.0) * 1.08 or 1.0
     axes = Axes((edges[0], edges[-1]), (0.0, most), y_name=y_name, share_y=True)
     parts = [axes.y_grid(), axes.x_labels(labels)]
-    for name, share in shares.items():
+    for name, share in list(shares.items())[::-1]:
         corners = [(edges[0], 0.0)]
         for left, right, value in zip(edges, edges[1:], share, strict=False):
             corners += [(left, value), (right, value)]
