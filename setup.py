@@ -18,7 +18,7 @@ setup(
     license="Apache-2.0",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"clickweave.evaluation": ["**/*.j2", "**/*.css"], "clickweave.jobkit": ["*.properties"]},
+    package_data={"clickweave.evaluation": ["**/*.j2", "**/*.css", "*.json"], "clickweave.jobkit": ["*.properties"]},
     python_requires=">=3.11,<3.12",
     install_requires=[
         "jinja2>=3.1,<4",
@@ -40,6 +40,7 @@ setup(
     extras_require={
         # scripts/build_horovod builds the wheel; the released source does not compile against this torch.
         "horovod": ["cloudpickle>=3,<4", "horovod==0.28.1", "packaging>=24", "psutil>=6"],
+        "browser": ["playwright>=1.50,<2"],  # tests/browser drive the system's chromium with it; no browser is fetched
         "dev": [
             "chispa>=0.11,<1",
             "hypothesis>=6,<7",

@@ -12,13 +12,15 @@ def drawn_report():
     window = [[-10, 10], [-10, 10]]
     return {
         "schema_version": 1,
-        "verdict": {"publishable": True, "sentence": "Fine."},
+        "verdict": {"publishable": True, "sentence": "Fine.", "findings": "Nothing."},
         "run": {},
         "rows": [],
         "lineage": [],
         "counts": {"train": 50, "holdout": 50, "synthetic": 50, "mixed": 50, "mixed_by_origin": {}},
         "details": {"F7": {}, "U1": {"arms": {}}, "F8": {}},
         "sample": {"rows_a_side": 50, "seed": 0},
+        "stages": {},
+        "seconds": {},
         "pictures": {
             "scatter": {"kinds": {"real": [[0.123, -4.56]]}, "explained": [0.5, 0.2], "window": window},
             "marginals": [{"title": "city", "kind": "bars", **bars}, {"title": "price", "kind": "steps", **steps}],

@@ -50,6 +50,9 @@ def test_two_ranks_reach_the_loss_of_one_at_the_same_global_batch(make):
         assert both[0] == pytest.approx(both[1], rel=LOSS_TOLERANCE)
         assert both[0][-1] < both[0][0] - 1.0
     assert [entry["epoch"] for entry in told] == list(range(1, 41))
+    for entry in together["history"]:
+        assert len(entry["rank_losses"]) == 2
+        assert sum(entry["rank_losses"]) / 2 == pytest.approx(entry["train_loss"], rel=1e-5)
     assert [entry["train_loss"] for entry in told] == [entry["train_loss"] for entry in together["history"]]
 
 

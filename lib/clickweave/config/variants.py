@@ -1,6 +1,6 @@
 """Where the loader finds the parameters of a variant (operator, generator, strategy). jobkit hands it in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,15 @@ Lookup = Callable[[str], type[BaseModel]]
 
 @dataclass(frozen=True)
 class Variants:
-    """For each kind of variant: name -> model of its parameters; each raises ConfigError for an unknown name."""
+    """For each kind of variant: name -> model of its parameters; each raises ConfigError for an unknown name.
+
+    `check_gates` raises it for a recipe's `evaluate.gates` that name no figure of the report, or change nothing.
+    """
 
     operator: Lookup
     generator: Lookup
     strategy: Lookup
+    check_gates: Callable[[Mapping[str, Any]], None] = lambda gates: None
 
 
 def split_section(

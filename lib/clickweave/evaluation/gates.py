@@ -59,6 +59,8 @@ class Row:
         controls: scores of `bootstrap` and `independent`, as far as they can be measured.
         interval: 95 % interval of the score, where one is measured.
         blocks: whether red refuses a publication. refuses: whether it does now.
+        default_gate, default_target: what a recipe put others in place of; None where it did not.
+        loosened: whether the recipe made this easier to pass than it is by default.
     """
 
     id: str
@@ -78,6 +80,9 @@ class Row:
     unit: str = "share"
     about: str = ""
     control_grades: dict[str, Grade] = field(default_factory=dict)
+    default_gate: float | None = None
+    default_target: float | None = None
+    loosened: bool = False
 
 
 def judged(
@@ -107,26 +112,6 @@ def not_applicable(name: str, reason: str, *, ceiling: float | None = None) -> R
 
 def _described(row: Row, gate: Gate) -> Row:
     return replace(row, gate=gate.gate, target=gate.target, better=gate.better, unit=gate.unit, about=gate.about)
-
-
-def apply_policy(
-    rows: list[Row], overrides: Mapping[str, str], *, graded_only: frozenset[str] = frozenset()
-) -> list[Row]:
-    """Rows with `blocks` and `refuses` set, from the default blocking set and the recipe's `evaluate.gates`.
-
-    A red row of a blocking id refuses. By default U3 refuses only on measured harm (interval wholly below zero), and
-    the names in `graded_only` never do; a recipe that says `block` for the id makes any red row of it refuse.
-    """
-    decided = []
-    for row in rows:
-        override = overrides.get(row.id)
-        by_default = row.id in BLOCKING_IDS and row.name not in graded_only
-        blocks = override == "block" or (override is None and by_default)
-        bad = row.grade == "red"
-        if row.id == "U3" and override is None:
-            bad = row.interval is not None and row.interval[1] < 0
-        decided.append(replace(row, blocks=blocks, refuses=blocks and bad))
-    return decided
 
 
 def as_json(row: Row) -> dict[str, Any]:

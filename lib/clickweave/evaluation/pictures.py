@@ -79,6 +79,22 @@ def marginals(sides: dict[str, pd.DataFrame], columns: list[Column]) -> list[dic
     return found
 
 
+def popularity(sides: dict[str, pd.DataFrame]) -> dict[str, Any]:
+    """Rank and share of events of items, most popular first, per side; some 40 ranks, even on a log scale.
+
+    Under `rows` is the size of each sample; the shares of few events are noise.
+    """
+    found = {}
+    for side, frame in sides.items():
+        counts = np.sort(frame["item_id"].dropna().value_counts().to_numpy())[::-1]
+        if len(counts) > 1:
+            ranks = np.unique(np.round(np.geomspace(1, len(counts), 40)).astype(int))
+            found[side] = [[int(rank), float(counts[rank - 1] / counts.sum())] for rank in ranks]
+    return (
+        {"sides": found, "rows": {side: int(sides[side]["item_id"].notna().sum()) for side in found}} if found else {}
+    )
+
+
 def _bars(column: Column, sides: dict[str, pd.DataFrame]) -> dict[str, Any]:
     known = frequent_values(sides["train"][column.name], 12)
     if column.kind == "number" or column.name in ("label", "weekday"):

@@ -13,14 +13,17 @@ from clickweave.evaluation import pictures
 from clickweave.evaluation.columns import Column, judged_columns
 from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
-from clickweave.evaluation.gates import Row, apply_policy, as_json, blocking_failures, not_applicable
+from clickweave.evaluation.gates import Row, as_json, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.privacy import graded_only, judge_copies
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
+from clickweave.evaluation.rhythm import measure_rhythm
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
 from clickweave.evaluation.stage_figures import what_stages_did
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
+from clickweave.evaluation.verdict import verdict
 
 SCHEMA_VERSION = 1
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise
@@ -68,28 +71,14 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "rows": [as_json(row) for row in rows],
         "details": {key: detail for key, (_, detail) in judged.items()},
         "sample": {"rows_a_side": samples.fidelity_rows, "seed": config.seed},
-        "pictures": _pictures(inputs, samples, sides, columns),
+        "pictures": _pictures(inputs, samples, sides, columns) | timed("rhythm", lambda: measure_rhythm(inputs)),
         "lineage": list(inputs.run.get("stages", [])),
         "stages": what_stages_did(inputs.manifests),
         "seconds": seconds,
     }
-    report["verdict"] = {"publishable": not blocking_failures(report), "sentence": verdict_sentence(rows)}
+    report["verdict"] = verdict(report["rows"], origins)
     clean: dict[str, Any] = _finite(report)
     return clean
-
-
-def verdict_sentence(rows: list[Row]) -> str:
-    """The verdict in one sentence."""
-    refused = [row for row in rows if row.refuses]
-    marks = {grade: sum(row.grade == grade for row in rows) for grade in ("green", "amber", "red", "na")}
-    tally = f"{marks['green']} meet the target, {marks['amber']} the gate, {marks['red']} neither"
-    unsaid = f", {marks['na']} not applicable" if marks["na"] else ""
-    uplift = next((row.note.split(":")[0] for row in rows if row.id == "U3" and row.grade != "na"), "")
-    uplift = f"; for the mixed set the click model shows {uplift}" if uplift else ""
-    if refused:
-        named = ", ".join(f"{row.id} {row.name}" for row in refused)
-        return f"Not to be published: {named} failed ({tally}{unsaid}{uplift})."
-    return f"Nothing blocks a publication: of {len(rows)} figures {tally}{unsaid}{uplift}."
 
 
 def _one(result: tuple[Row, dict[str, Any]]) -> Judged:
@@ -159,6 +148,7 @@ def _pictures(inputs: EvaluationInputs, samples: Samples, sides: Sides, columns:
     return {
         "scatter": pictures.scatter(samples, columns),
         "marginals": pictures.marginals(shown, columns) if "train" in shown else [],
+        "popularity": pictures.popularity(shown),
         "losses": [epoch for epoch in history if isinstance(epoch, dict)],
     }
 

@@ -23,8 +23,14 @@ def without_single_rows(report: Mapping[str, Any], *, min_users: int) -> dict[st
         _frequent(picture, min_users) if picture["kind"] == "bars" else _coarse(picture, min_users, rows)
         for picture in pictures["marginals"]
     ]
-    shown = {**pictures, "scatter": _NO_SCATTER, "marginals": marginals}
-    return {**report, "pictures": shown, "left_out": LEFT_OUT}
+    counted = {
+        "popularity": _frequent_ranks(pictures.get("popularity", {}), min_users),
+        "rhythm": {name: _frequent_steps(one, min_users) for name, one in pictures.get("rhythm", {}).items()},
+        "flow": _frequent_steps(pictures.get("flow", {}), min_users),
+    }
+    shown = {**pictures, **counted, "scatter": _NO_SCATTER, "marginals": marginals}
+    run = {key: told for key, told in report["run"].items() if key != "settings"}  # a target may name a real value
+    return {**report, "run": run, "pictures": shown, "left_out": LEFT_OUT}
 
 
 def without_fitted(manifest: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,3 +60,29 @@ def _coarse(picture: Mapping[str, Any], min_rows: int, rows: int) -> dict[str, A
         for side, share in picture["shares"].items()
     }
     return {**picture, "edges": edges, "shares": shares}
+
+
+def _frequent_ranks(picture: Mapping[str, Any], min_rows: int) -> dict[str, Any]:
+    """Popularity without the ranks of real items that few rows of the sample have."""
+    sides = {
+        side: points
+        if side == "synthetic"
+        else [[rank, share] for rank, share in points if share * picture["rows"][side] >= min_rows]
+        for side, points in picture.get("sides", {}).items()
+    }
+    return {**picture, "sides": sides} if sides else dict(picture)
+
+
+def _frequent_steps(picture: Mapping[str, Any], min_rows: int) -> dict[str, Any]:
+    """Histograms and matrices of counts over all rows, with nothing where few real ones are."""
+
+    def kept(share: Any, rows: int) -> Any:
+        if isinstance(share, list):
+            return [kept(one, rows) for one in share]
+        return share if round(share * rows) >= min_rows else 0.0
+
+    shares = {
+        side: share if side == "synthetic" else kept(share, picture["rows"][side])
+        for side, share in picture.get("shares", {}).items()
+    }
+    return {**picture, "shares": shares} if shares else dict(picture)

@@ -1,4 +1,4 @@
-"""The command line: `clickweave run`, one command per stage, export, report, describe."""
+"""The command line: `clickweave run`, one command per stage, export, report, compare, describe."""
 
 import sys
 import traceback
@@ -13,8 +13,10 @@ from clickweave.config.defaults import render_defaults
 from clickweave.config.load import load_recipe
 from clickweave.config.variants import Variants
 from clickweave.errors import ClickweaveError, ConfigError
+from clickweave.evaluation.policy import check_gates
 from clickweave.frames.augment import registry as augment_registry
 from clickweave.frames.mix import registry as mix_registry
+from clickweave.jobkit.compare import print_comparison, read_report
 from clickweave.jobkit.describe import describe_recipe
 from clickweave.jobkit.failures import translate
 from clickweave.jobkit.pipeline import STAGES, Pipeline
@@ -26,7 +28,7 @@ from clickweave.store.export import TABLES, RepeatPad, export_table
 from clickweave.store.publish import current_version
 from clickweave.store.workspace import Workspace
 
-VARIANTS = Variants(augment_registry.params, model_registry.params, mix_registry.params)
+VARIANTS = Variants(augment_registry.params, model_registry.params, mix_registry.params, check_gates)
 
 app = typer.Typer(
     add_completion=False,
@@ -116,6 +118,17 @@ def report_command(workspace: WorkspaceOpt, debug: DebugOpt = False) -> None:
         folder = place.output("evaluate", "report")
         print_verdicts(files.read_json(f"{folder}/report.json"))
         typer.echo(f"report: {folder}/report.html")
+
+
+@app.command("compare")
+def compare_command(
+    first: Annotated[str, typer.Argument(metavar="RUN_A", help="a workspace, a published version or a report.json")],
+    second: Annotated[str, typer.Argument(metavar="RUN_B", help="the same")],
+    debug: DebugOpt = False,
+) -> None:
+    """Shows the verdicts of two runs side by side, and the settings in which their recipes differ."""
+    with _failing_loudly(debug):
+        print_comparison(read_report(first), read_report(second), (first, second))
 
 
 @app.command("describe")

@@ -11,6 +11,7 @@ from clickweave.store import files
 from clickweave.training.bundle import TRAINING
 
 INPUTS = ("ingest", "augment", "encode", "train", "sample", "align", "mix")
+_SETTINGS = ("ingest", "split", "augment", "encode", "train", "sample", "align", "mix", "evaluate")
 SECTIONS = ("evaluate", "log", "dataset", "terms")
 
 
@@ -55,4 +56,5 @@ def _facts(run: StageRun) -> dict[str, Any]:
         "seed": recipe.sample.seed,
         "terms": recipe.terms,
         "stages": stages,
+        "settings": {name: getattr(recipe, name).model_dump(mode="json") for name in _SETTINGS},
     }

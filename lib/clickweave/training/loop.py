@@ -73,26 +73,32 @@ def learning_rate_at(step: int, steps: int, highest: float) -> float:
     return highest * warm * (LAST_RATE_SHARE + (1 - LAST_RATE_SHARE) * cosine)
 
 
-def _train_epoch(run: Run, epoch: int) -> dict[str, float]:
-    """Exactly `steps` steps; the mean losses over steps and ranks, of all steps and of each network's."""
+def _train_epoch(run: Run, epoch: int) -> dict[str, Any]:
+    """Exactly `steps` steps; the mean losses over steps and ranks, of all steps and of each network's, and where there
+    are several ranks `rank_losses`, each one's own mean.
+    """
     rng = rng_of(run.seed, "noise", epoch, run.comm.rank)
     run.generator.train(True)
     losses: dict[str, list[float]] = {name: [] for name in run.flats}
-    step = 0
+    step, own = 0, 0.0
     for step, batch in enumerate(islice(run.source.train(epoch), run.steps), start=1):
         number = (epoch - 1) * run.steps + step
         network = run.generator.network_of(number)
-        losses[network].append(_step(run, number, network, batch, rng, f"epoch {epoch}, step {step}"))
+        mean_loss, own_loss = _step(run, number, network, batch, rng, f"epoch {epoch}, step {step}")
+        losses[network].append(mean_loss)
+        own += own_loss
     if step != run.steps:
         raise ContractError(f"train: rank {run.comm.rank} found {step} of {run.steps} planned batches; encode again")
-    means = {"train_loss": sum(map(sum, losses.values())) / run.steps}
+    means: dict[str, Any] = {"train_loss": sum(map(sum, losses.values())) / run.steps}
+    if run.comm.size > 1:
+        means["rank_losses"] = run.comm.allgather_obj(own / run.steps, f"{run.name}.rank_losses")
     if len(losses) > 1:
         means |= {f"train_loss_{name}": sum(each) / len(each) for name, each in losses.items() if each}
     return means
 
 
-def _step(run: Run, number: int, network: str, batch: Any, rng: torch.Generator, where: str) -> float:
-    """One update of one network from the mean gradient over ranks; returns the mean loss."""
+def _step(run: Run, number: int, network: str, batch: Any, rng: torch.Generator, where: str) -> tuple[float, float]:
+    """One update of one network from the mean gradient over ranks; returns the mean loss, and this rank's own."""
     planned = run.steps * run.config.epochs
     run.generator.set_progress((number - 1) / planned)
     if len(run.flats) > 1:
@@ -111,7 +117,7 @@ def _step(run: Run, number: int, network: str, batch: Any, rng: torch.Generator,
     if norm > run.config.clip_norm:
         flat.gradients_W.mul_(run.config.clip_norm / norm)
     flat.update(learning_rate_at(number, planned, run.config.learning_rate))
-    return mean_loss
+    return mean_loss, float(loss.detach())
 
 
 @torch.no_grad()

@@ -121,6 +121,11 @@ REFUSED = [
     ("schema.labels", {"column": "b", "order": ["view", "view"]}, "stands twice"),
     ("schema.labels", {"click": {"column": "r"}}, "at_least' is missing"),
     ("evaluate.gates", {"F2": "block"}, "unknown row 'F2'; rows are F1"),
+    ("evaluate.gates", {"F1 shapes": "block"}, "unknown figure 'F1 shapes'"),
+    ("evaluate.gates", {"F1": {"gate": 0.97}}, "'F1' changes nothing"),
+    ("evaluate.gates", {"F1": {"gat": 0.9}}, "unknown key 'evaluate.gates.F1.gat'; did you mean 'gate'?"),
+    ("evaluate.gates", {"F1": {"gate": "low"}}, "evaluate.gates.F1.gate = 'low'"),
+    ("evaluate.gates", {"F1": "blok"}, "evaluate.gates.F1 = 'blok'"),
     ("split.by", "session", "schema.session names no column"),
     ("split.test_share", 0.1, "split.test_share needs schema.event_time"),
 ]

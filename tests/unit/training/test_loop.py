@@ -102,6 +102,28 @@ def test_history_tells_each_network_and_whatever_the_generator_measures(done):
     assert history[1]["both"] == pytest.approx(best.tolist())  # weights of all networks, in their order
 
 
+class Other(NullComm):
+    """Two ranks, of which the other one's losses are twice ours."""
+
+    size = 2
+
+    def allreduce_mean_(self, flat, name):
+        flat.mul_(1.5)
+
+    def allgather_obj(self, value, name):
+        return [value, 2 * value]
+
+
+def test_history_of_several_ranks_tells_each_ones_own_loss(done):
+    generator, config, history = Two(), TrainConfig(epochs=1, learning_rate=0.1), []
+    flats = FlatNetworks(generator, weight_decay=0.0)
+    train(Run(generator, flats, Six(), 6, config, Other(), 0, "two"), history, flats.weights_A(), lambda *_: None)
+    ours, theirs = history[0]["rank_losses"]
+    assert theirs == 2 * ours
+    assert history[0]["train_loss"] == pytest.approx((ours + theirs) / 2)
+    assert "rank_losses" not in done[2][0]
+
+
 def test_progress_is_the_share_of_planned_steps_that_are_done(done):
     assert done[0].told == [step / 12 for step in range(12)]
 
