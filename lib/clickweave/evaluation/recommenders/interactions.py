@@ -4,11 +4,13 @@ import numpy as np
 import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
+from scipy import sparse
 
-from clickweave.evaluation.recommenders.protocol import Histories, Task
+from clickweave.evaluation.recommenders.protocol import Histories, ItemIndex, Task
 from clickweave.frames.draws import unit_draw
 
 WEIGHT_STEPS = 1 << 20  # of a weight of 1: whole numbers add up to the same sum in any order
+NUM_BUCKETS = 4096
 USERS = "users of recommenders"
 
 
@@ -61,3 +63,52 @@ def sample_histories(
 def in_order(table: pa.Table) -> pa.Table:
     """Events in the order of `Histories`: by entity, time and row_id."""
     return table.sort_by([(name, "ascending") for name in ("entity_id", "time_us", "row_id")])
+
+
+def pairs(rows: DataFrame, task: Task, most_items: int) -> DataFrame:
+    """entity_id, item_id, `total` (int64: the pair's weight in whole steps) and `num` (its rows), one row per pair.
+
+    Of a user with more than `most_items` items that many are drawn by hash. One shuffle by pair, one by entity.
+    """
+    weight = whole_weight(F.col("weight"))
+    found = rows.groupBy("entity_id", "item_id").agg(F.sum(weight).alias("total"), F.count(F.lit(1)).alias("num"))
+    draw = unit_draw("entity_id", "item_id", salt="items of recommenders", seed=task.seed)
+    drawn = Window.partitionBy("entity_id").orderBy(draw, "item_id")
+    return found.withColumn("_place", F.row_number().over(drawn)).where(F.col("_place") <= most_items).drop("_place")
+
+
+def item_counts(rows: DataFrame) -> tuple[np.ndarray, np.ndarray]:
+    """Item ids [I], ascending, and the rows of each [I]: what codes of items count from."""
+    table = rows.groupBy("item_id").count().toArrow().sort_by("item_id")
+    return table.column("item_id").to_numpy(zero_copy_only=False), table.column("count").to_numpy()
+
+
+def with_item_codes(rows: DataFrame, item_ids: np.ndarray) -> DataFrame:
+    """Rows with `item` (int32, place in `item_ids`), which holds every item once and all of theirs; rows stay once."""
+    codes = pa.array(np.arange(len(item_ids)), pa.int32())
+    table = rows.sparkSession.createDataFrame(pa.table({"item_id": pa.array(item_ids, pa.string()), "item": codes}))
+    return rows.join(table, "item_id", "inner")
+
+
+def with_user_codes(rows: DataFrame) -> DataFrame:
+    """Rows with `user` (int32, 0 up to the number of entities); the same for any partitioning.
+
+    Entities are numbered inside NUM_BUCKETS hash buckets, whose sizes come to the driver: no sort of them all.
+    """
+    bucket = F.pmod(F.xxhash64("entity_id"), F.lit(NUM_BUCKETS)).alias("_bucket")
+    entities = rows.select("entity_id").distinct().select("entity_id", bucket)
+    sizes = entities.groupBy("_bucket").count().toArrow().sort_by("_bucket")
+    before = np.cumsum(sizes.column("count").to_numpy()) - sizes.column("count").to_numpy()
+    offsets = rows.sparkSession.createDataFrame(pa.table({"_bucket": sizes.column("_bucket"), "_before": before}))
+    inside = F.row_number().over(Window.partitionBy("_bucket").orderBy("entity_id"))
+    numbered = entities.withColumn("_inside", inside).join(F.broadcast(offsets), "_bucket", "inner")
+    user = (F.col("_before") + F.col("_inside") - 1).cast("int").alias("user")
+    return rows.join(numbered.select("entity_id", user), "entity_id", "inner")
+
+
+def history_matrix(histories: Histories, index: ItemIndex, values_E: np.ndarray) -> sparse.csr_array:
+    """float64 [U, I]: the sum of the values of a user's events of an item; items that `index` lacks are passed over."""
+    places_E = index.places(histories.item_ids)
+    known = places_E >= 0
+    where = histories.owners[known], places_E[known]
+    return sparse.coo_array((values_E[known], where), shape=(histories.num_users, len(index))).tocsr()
