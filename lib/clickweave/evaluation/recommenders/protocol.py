@@ -115,7 +115,7 @@ class Fitted(Protocol):
     def score(self, histories: Histories, candidates: np.ndarray) -> np.ndarray:
         """Scores of the candidates [N] (item ids as text) for each user, float32 [U, N]; higher is better.
 
-        Finite, a function of a user's own history, and of each candidate alone: permuted candidates, permuted scores.
+        Finite, and for each user a function of their own history; permuted candidates give permuted scores.
         Items that the user has consumed are scored as any other: whether they may be recommended again is for the
         caller to say. What the recommender knows nothing of (no training event or attribute) gets no more than what
         it knows nothing good of. Memory is a few times U x N: call it by `Histories.blocks`.
