@@ -36,6 +36,8 @@ class Params(Section):
     trees: int = Field(120, ge=1)
     leaves: int = Field(15, ge=2)
     learning_rate: float = Field(0.06, gt=0)
+    factors: als.Params = als.Params()
+    neighbours: item_knn.Params = item_knn.Params()
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Hybrid:
 
 
 def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, task: Task, params: Params) -> Hybrid:
-    """Base recommenders with their own defaults on all events but the last of some users, then trees on these.
+    """Base recommenders on all events but the last of some users, then trees on these.
 
     Cost: those of als, item_knn, content (where items have attributes) and popularity, and of max_users users scored.
     """
@@ -116,7 +118,7 @@ def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, tas
     )
     last_U = sample.starts[1:] - 1
     held = events.sparkSession.createDataFrame(pa.table({"row_id": pa.array(row_ids[last_U], pa.int64())}))
-    base = _fit_base(events.join(F.broadcast(held), "row_id", "left_anti"), items, users, task)
+    base = _fit_base(events.join(F.broadcast(held), "row_id", "left_anti"), items, users, task, params)
     is_last_E = np.zeros(len(sample.item_ids), bool)
     is_last_E[last_U] = True
     targets = sample.kept(is_last_E)
@@ -136,11 +138,11 @@ def proposed(scores: dict[str, np.ndarray], num: int) -> np.ndarray:
     return chosen_UN
 
 
-def _fit_base(events: DataFrame, items: DataFrame | None, users: DataFrame | None, task: Task) -> Base:
+def _fit_base(events: DataFrame, items: DataFrame | None, users: DataFrame | None, task: Task, params: Params) -> Base:
     fitted: dict[str, Fitted] = {
         "popularity": popularity.fit(events, items, users, task, popularity.Params()),
-        "als": als.fit(events, items, users, task, als.Params()),
-        "item_knn": item_knn.fit(events, items, users, task, item_knn.Params()),
+        "als": als.fit(events, items, users, task, params.factors),
+        "item_knn": item_knn.fit(events, items, users, task, params.neighbours),
     }
     if items is not None and task.schema.item_features:
         fitted["content"] = content.fit(events, items, users, task, content.Params())
