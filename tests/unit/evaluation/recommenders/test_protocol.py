@@ -46,7 +46,7 @@ def test_blocks_are_the_histories_again(size):
     whole = Histories.of_table(TABLE)
     blocks = list(whole.blocks(size))
     assert [block.num_users for block in blocks] == ([1, 1] if size == 1 else [2])
-    assert sum((columns(block)["item_ids"] for block in blocks), []) == whole.item_ids.tolist()
+    assert np.concatenate([block.item_ids for block in blocks]).tolist() == whole.item_ids.tolist()
     assert all(block.starts[0] == 0 for block in blocks)
 
 

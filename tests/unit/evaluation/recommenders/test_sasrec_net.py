@@ -48,7 +48,7 @@ def test_loss_is_the_cross_entropy_of_what_follows_by_weight(net):
         others = [code for code in negatives if code != target]
         logits = table[[target, *others]] @ state[place]
         nats.append(np.log(np.exp(logits).sum()) - logits[0])
-    assert float(loss) == pytest.approx(np.average(nats, weights=[1.0, 2.0, 0.5]), rel=1e-5)
+    assert loss.item() == pytest.approx(np.average(nats, weights=[1.0, 2.0, 0.5]), rel=1e-5)
 
 
 def test_dropout_keeps_the_mean_and_follows_its_generator():
