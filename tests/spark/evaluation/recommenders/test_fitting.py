@@ -129,7 +129,7 @@ def test_als_learns_two_groups(spark):
     rng = np.random.default_rng(1)
     cells = [(f"u{n:02d}", f"{'xy'[n % 2]}{k}", 1, 1.0) for n in range(24) for k in rng.permutation(8)[:5]]
     events = canonical(spark, frame(cells))
-    fitted = als.fit(events, None, None, Task(SCHEMA), als.Params(rank=4, iterations=5))
+    fitted = als.fit(events, None, None, Task(SCHEMA), als.Params(rank=2, iterations=5))
     newcomer = Histories(
         np.array(["n"], object),
         np.array([0, 2]),
