@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
+from pyspark import StorageLevel
 from pyspark.ml.recommendation import ALS
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -69,7 +70,7 @@ def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, tas
 
     Of a user with more items MOST_ITEMS count. The driver holds I x R numbers.
     """
-    found = pairs(consumed(events, task), task, MOST_ITEMS)
+    found = pairs(consumed(events, task), task, MOST_ITEMS).persist(StorageLevel.DISK_ONLY)
     item_ids, counts_I = item_counts(found)
     if len(item_ids) == 0:
         return Factors(ItemIndex(item_ids), np.zeros((0, params.rank)), params, task.level)
@@ -92,6 +93,7 @@ def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, tas
         seed=task.seed,
     )
     table = als.fit(sorted_ratings).itemFactors.toArrow().sort_by("id").combine_chunks()
+    found.unpersist()
     factors_IR = np.zeros((len(item_ids), params.rank))
     values = table.column("features").combine_chunks().flatten().to_numpy()
     factors_IR[table.column("id").to_numpy()] = values.reshape(-1, params.rank)

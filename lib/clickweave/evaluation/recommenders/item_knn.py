@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 from pydantic import Field
+from pyspark import StorageLevel
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 from scipy import sparse
@@ -71,7 +72,7 @@ def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, tas
     one of pairs of items (at most users x most_items^2 / 2 before they are added up where they arise), one by item;
     the driver holds I x neighbours numbers.
     """
-    found = pairs(consumed(events, task), task, params.most_items)
+    found = pairs(consumed(events, task), task, params.most_items).persist(StorageLevel.DISK_ONLY)
     item_ids, _ = item_counts(found)
     weight = F.least(whole_weight(F.col("total") / F.lit(float(WEIGHT_STEPS)), STEPS), F.lit(STEPS))
     coded = with_item_codes(found, item_ids).select("entity_id", F.struct("item", weight.alias("weight")).alias("held"))
@@ -82,6 +83,7 @@ def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, tas
     products = _summed(both.select(_item("one"), _item("other"), _product("one", "other")), "one", "other")
     norms = _summed(ones.select(_item("one"), _product("one", "one")), "one")
     table = _nearest(products, norms, params).toArrow()
+    found.unpersist()
     where = table.column("one").to_numpy(), table.column("other").to_numpy()
     shape = (len(item_ids), len(item_ids))
     matrix = sparse.coo_array((table.column("similarity").to_numpy().astype(np.float32), where), shape=shape).tocsr()
@@ -95,8 +97,9 @@ def _nearest(products: DataFrame, norms: DataFrame, params: Params) -> DataFrame
     found = products.join(first, "one", "inner").join(second, "other", "inner")
     dot, a, b = F.col("dot"), F.col("a"), F.col("b")
     size = F.sqrt(a) * F.sqrt(b) if params.similarity == "cosine" else a + b - dot
-    found = found.select("one", "other", (dot / (size + F.lit(params.shrink))).alias("similarity"))
-    ways = found.unionByName(found.select(F.col("other").alias("one"), F.col("one").alias("other"), "similarity"))
+    one, other, similarity = F.col("one"), F.col("other"), (dot / (size + F.lit(params.shrink))).alias("similarity")
+    names = F.array(F.struct(one, other), F.struct(other.alias("one"), one.alias("other")))
+    ways = found.select(F.explode(names).alias("way"), similarity).select("way.*", "similarity")
     nearest = Window.partitionBy("one").orderBy(F.desc("similarity"), "other")
     return ways.withColumn("_place", F.row_number().over(nearest)).where(F.col("_place") <= params.neighbours)
 

@@ -101,6 +101,7 @@ def test_one_hot_has_the_frequent_values_that_items_share():
         [0, 1, 0, 1, 0, 0, 1, 0, 0],  # y, the most frequent
         [1, 0, 0, 0, 1, 0, 0, 0, 0],  # x, before z of the same number
     ]
+    assert content.one_hot(values, 9).shape == (9, 3)
 
 
 def test_numbers_are_standardised_and_missing_ones_are_the_mean():
