@@ -34,6 +34,11 @@ def _parse_date(value: Any) -> str:
     return date.fromisoformat(str(value)).isoformat()
 
 
+def _off_is_text(value: Any) -> Any:
+    """`off`, which YAML reads as false."""
+    return "off" if value is False else value
+
+
 Date = Annotated[str, BeforeValidator(_parse_date)]
 
 
@@ -216,6 +221,12 @@ class EvaluateConfig(Section):
 
     sample_rows: int = Field(20_000, ge=100, description="most rows a side that reach the driver; seeded")
     utility_seeds: int = Field(5, ge=1, description="trainings per arm")
+    utility: Annotated[Literal["full", "quick", "off"], BeforeValidator(_off_is_text)] = Field(
+        "quick",
+        description="how far recommenders judge: quick: four of them, one seed, the arms real, repeated, mixed and "
+        "synthetic; full: all of them, utility_seeds seeds, also arms by operator, ratio and share of users; off: "
+        "not at all, the click model alone",
+    )
     gates: dict[str, Literal["block", "grade"]] = Field({}, description="row of the report -> block or grade")
     seed: int = 0
 

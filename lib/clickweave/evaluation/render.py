@@ -9,8 +9,9 @@ from markupsafe import Markup
 
 from clickweave.evaluation import charts
 
-_MARKS = {"green": "●", "amber": "▲", "red": "■", "na": "\N{EN DASH}"}
-_WORDS = {"green": "meets target", "amber": "meets gate", "red": "misses gate", "na": "not applicable"}
+_MARKS = {"green": "●", "amber": "▲", "red": "■", "na": "\N{EN DASH}", "reported": "○"}
+_WORDS = {"green": "meets target", "amber": "meets gate", "red": "misses gate"}
+_WORDS |= {"na": "not applicable", "reported": "reported"}
 _SIDES = {"train": "real", "synthetic": "generated", "holdout": "holdout"}
 _NONE = "\N{EN DASH}"
 
@@ -43,7 +44,9 @@ def figure(value: float | None, unit: str = "number") -> str:
 
 
 def bound(row: Mapping[str, Any], which: str) -> str:
-    """A gate or target with its direction."""
+    """A gate or target with its direction; a dash for a figure that is only reported."""
+    if row["grade"] == "reported":
+        return _NONE
     sign = "≥" if row["better"] == "high" else "≤"
     value = row[which]
     return f"{sign} {value * 100:g}%" if row["unit"] == "share" else f"{sign} {value:g}"

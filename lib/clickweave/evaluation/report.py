@@ -16,11 +16,13 @@ from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import Row, apply_policy, as_json, blocking_failures, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.privacy import graded_only, judge_copies
+from clickweave.evaluation.ranking_figures import SLICE_ROWS
+from clickweave.evaluation.ranking_utility import judge_ranking
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
 from clickweave.evaluation.stage_figures import what_stages_did
-from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
+from clickweave.evaluation.utility import U3, Sizes, choose_target, judge_utility
 
 SCHEMA_VERSION = 1
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise
@@ -56,10 +58,11 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "F7": rates,
         "F8": _one(timed("F8", lambda: judge_rules(inputs))),
         "U1": timed("utility", lambda: _judge_utility(inputs, samples, counts, origins)),
+        "ranking": timed("ranking", lambda: judge_ranking(inputs, on_progress)),
         "P1": timed("P1", lambda: judge_copies(inputs, sides.independent)),
     }
     rows = apply_policy(
-        [row for part, _ in judged.values() for row in part], config.gates, graded_only=graded_only(schema)
+        [row for part, _ in judged.values() for row in part], config.gates, graded_only=graded_only(schema) | SLICE_ROWS
     )
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
@@ -81,10 +84,11 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
 def verdict_sentence(rows: list[Row]) -> str:
     """The verdict in one sentence."""
     refused = [row for row in rows if row.refuses]
-    marks = {grade: sum(row.grade == grade for row in rows) for grade in ("green", "amber", "red", "na")}
+    marks = {grade: sum(row.grade == grade for row in rows) for grade in ("green", "amber", "red", "na", "reported")}
     tally = f"{marks['green']} meet the target, {marks['amber']} the gate, {marks['red']} neither"
     unsaid = f", {marks['na']} not applicable" if marks["na"] else ""
-    uplift = next((row.note.split(":")[0] for row in rows if row.id == "U3" and row.grade != "na"), "")
+    unsaid += f", {marks['reported']} reported" if marks["reported"] else ""
+    uplift = next((row.note.split(":")[0] for row in rows if row.name == U3 and row.grade != "na"), "")
     uplift = f"; for the mixed set the click model shows {uplift}" if uplift else ""
     if refused:
         named = ", ".join(f"{row.id} {row.name}" for row in refused)

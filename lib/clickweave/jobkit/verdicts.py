@@ -9,7 +9,7 @@ from rich.text import Text
 
 from clickweave.evaluation.render import bound, figure
 
-_COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim"}
+_COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim", "reported": "default"}
 
 
 def print_verdicts(report: dict[str, Any]) -> None:
