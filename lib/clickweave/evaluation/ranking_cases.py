@@ -77,11 +77,11 @@ class Cases:
 
 
 def fit_catalogue(train: DataFrame, items: DataFrame | None, task: Task) -> Catalogue:
-    """All items of `items` that exist, of T where there is no such table; one job, one row per item on the driver."""
+    """All items of T, and of `items` those that exist; one job, one row per item on the driver."""
     counts = consumed(train, task).groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
     if items is not None:
         there = items.where(~F.col(IS_WHAT_IF)) if IS_WHAT_IF in items.columns else items
-        counts = there.select("item_id").distinct().join(counts, "item_id", "left").fillna(0, subset=["events"])
+        counts = there.select("item_id").distinct().join(counts, "item_id", "full").fillna(0, subset=["events"])
     found = counts.toPandas().sort_values("item_id")
     return Catalogue(found["item_id"].to_numpy(dtype=object), found["events"].to_numpy(dtype=np.int64))
 

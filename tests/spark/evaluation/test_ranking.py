@@ -264,17 +264,28 @@ def test_full_mode_has_all_arms_and_curves(make_inputs, fresh, toy, to_table):
         ({"config": EvaluateConfig(utility="off")}, "switched off"),
         ({"item": None, "query": "q"}, "the log has no items"),
         ({"user": None, "session": None}, "its own entity"),
-        ({"few": True}, "fewer than 20"),
+        ({"few": 5}, "fewer than 20"),
+        ({"few": 0}, "fewer than 20"),
     ],
 )
 def test_what_cannot_be_said_says_why(make_inputs, fresh, toy, changes, reason):
-    inputs = make_inputs(fresh, **({"holdout": toy(5, 2, "h")} if changes.pop("few", False) else {}))
+    few = {"holdout": toy(5, 2, "h").head(20 * changes["few"])} if "few" in changes else {}
+    inputs = make_inputs(fresh, **few)
     if "config" in changes:
         inputs = type(inputs)(**{**vars(inputs), **changes})
-    elif changes:
+    elif not few:
         inputs = type(inputs)(**{**vars(inputs), "schema": inputs.schema.model_copy(update=changes)})
     rows, detail = judge_ranking(inputs, recommenders=TOYS)
     assert tuple(row.name for row in rows) == NAMES
     assert {row.grade for row in rows} == {"na"}
     assert all(reason in row.note for row in rows)
     assert reason in detail["reason"]
+
+
+def test_quick_takes_its_recommenders_from_the_registry(make_inputs, fresh):
+    config = EvaluateConfig(utility="quick", utility_seeds=5)
+    rows, detail = judge_ranking(make_inputs(fresh, config=config))
+    assert detail["seeds"] == 1
+    assert detail["recommenders"]["tried"] == ["popularity", "content", "als", "item_knn"]
+    assert _by_name(rows)["NDCG@10, train on S"].grade != "na"
+    assert "4 recommenders are fewer than 5" in _by_name(rows)["agreement of recommenders"].note
