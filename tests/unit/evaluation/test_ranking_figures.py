@@ -93,7 +93,7 @@ def test_uplift_is_over_the_better_of_real_and_repeated_rows(mixed, repeated, sa
 def test_noise_is_no_uplift():
     results = _results({"real": 0.2})
     for name in ("als", "item_knn"):
-        results.trials["mixed"][name] = _trial(0.203, noise=0.3, seed=5)
+        results.trials["mixed"][name] = _trial(0.255, noise=0.3, seed=8)  # the mean of real's two is 0.25
     row = judge_uplift(results, "all")
     assert row.interval[0] < 0 < row.interval[1]
     assert "no measurable uplift" in row.note
