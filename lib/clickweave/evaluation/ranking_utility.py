@@ -9,7 +9,6 @@ from clickweave.evaluation.ranking_arms import count_consumed, plan_arms
 from clickweave.evaluation.ranking_cases import (
     MAX_HISTORY,
     MAX_TARGETS,
-    Cases,
     content_of,
     fit_catalogue,
     future_cases,
@@ -41,7 +40,7 @@ def judge_ranking(
 ) -> tuple[list[Row], dict[str, Any]]:
     """All ranking rows, in the order of NAMES, and what a page draws of them.
 
-    Cost: four jobs for cases, candidates, their attributes and counts; then arms x recommenders x seeds trainings, 4 x
+    Cost: five jobs for cases, candidates, their attributes and counts; then arms x recommenders x seeds trainings, 4 x
     4 x 1 in mode quick. The driver holds O(items), at most FULL_USERS histories, and a figure per arm, recommender,
     seed, slice and user.
 
@@ -54,34 +53,36 @@ def judge_ranking(
     if reason:
         return _unsaid(inputs, reason)
     full = config.utility == "full"
-    catalogue = fit_catalogue(inputs.train, inputs.items, task)
-    limit = FULL_USERS if full else QUICK_USERS
-    cases = holdout_cases(inputs.holdout, task, catalogue, limit)
     counts = count_consumed(inputs, task)
-    if cases.num_users < MIN_USERS or not counts.train:
-        few = f"{cases.num_users} users of the holdout have a history and a new item after it, fewer than {MIN_USERS}"
+    bench = _bench(inputs, task, FULL_USERS if full else QUICK_USERS)
+    num_users = bench.cases.num_users
+    if num_users < MIN_USERS or not counts.train:
+        few = f"{num_users} users of the holdout have a history and a new item after it, fewer than {MIN_USERS}"
         return _unsaid(inputs, few if counts.train else "no real rows to train on")
-    others = {"substituted": substituted(cases, catalogue, SUBSTITUTED, config.seed)}
-    if inputs.future is not None:
-        later = future_cases(inputs.train, inputs.future, task, catalogue, limit)
-        others |= {"future": later} if later.num_users >= MIN_USERS else {}
-    bench = Bench(catalogue, cases, content_of(inputs.items, task, catalogue), others, config.seed)
     plans = plan_arms(counts, full=full)
     num_seeds = config.utility_seeds if full else 1
     trials = run_trials(inputs, plans, chosen, bench, task, num_seeds, on_progress)
     floor = try_models([ConstantScorer()], bench)
     averaged = better_than_random(trials["real"], floor, config.seed)
-    about = _about(inputs, cases, num_seeds) | {
-        "slices": slice_sizes(cases, catalogue),
-        "candidates": len(catalogue.items),
+    about = _about(inputs, bench, num_seeds) | {
         "recommenders": {"tried": list(chosen), "averaged": list(averaged)},
         "random_ndcg": float(floor.ndcg["all"].mean()),
     }
     if not averaged:
-        rows, _ = _unsaid(inputs, "trained on real rows no recommender ranks better than a random order")
-        return rows, about
+        rows, told = _unsaid(inputs, "trained on real rows no recommender ranks better than a random order")
+        return rows, about | told
     results = Results(trials, {plan.name: plan for plan in plans}, averaged, config.seed)
     return all_rows(results), about | all_curves(results)
+
+
+def _bench(inputs: EvaluationInputs, task: Task, limit: int) -> Bench:
+    catalogue = fit_catalogue(inputs.train, inputs.items, task)
+    cases = holdout_cases(inputs.holdout, task, catalogue, limit)
+    others = {"substituted": substituted(cases, catalogue, SUBSTITUTED, inputs.config.seed)}
+    if inputs.future is not None:
+        later = future_cases(inputs.train, inputs.future, task, catalogue, limit)
+        others |= {"future": later} if later.num_users >= MIN_USERS else {}
+    return Bench(catalogue, cases, content_of(inputs.items, task, catalogue), others, inputs.config.seed)
 
 
 def _chosen(inputs: EvaluationInputs) -> dict[str, Recommender]:
@@ -106,6 +107,8 @@ def _unsaid(inputs: EvaluationInputs, reason: str) -> tuple[list[Row], dict[str,
     return [not_applicable(name, reason) for name in NAMES], {"mode": inputs.config.utility, "reason": reason}
 
 
-def _about(inputs: EvaluationInputs, cases: Cases, num_seeds: int) -> dict[str, Any]:
-    told = {"mode": inputs.config.utility, "seeds": num_seeds, "k": K, "users": cases.num_users, "rules": RULES}
-    return told | {"targets": len(cases.targets.users), "left_out": cases.left_out}
+def _about(inputs: EvaluationInputs, bench: Bench, num_seeds: int) -> dict[str, Any]:
+    cases, catalogue = bench.cases, bench.catalogue
+    told: dict[str, Any] = {"mode": inputs.config.utility, "seeds": num_seeds, "k": K, "rules": RULES}
+    told |= {"users": cases.num_users, "candidates": len(catalogue.items), "targets": len(cases.targets.users)}
+    return told | {"left_out": cases.left_out, "slices": slice_sizes(cases, catalogue)}
