@@ -24,6 +24,9 @@ from clickweave.evaluation.ranking_utility import judge_ranking
 from clickweave.evaluation.recommenders.protocol import Task
 
 
+QUICK = EvaluateConfig(utility="quick")
+
+
 class Params(Section):
     pass
 
@@ -207,7 +210,7 @@ def test_arms_hold_what_their_plan_says(make_inputs, fresh, toy, to_table, task)
 
 @pytest.fixture(scope="module")
 def quick(make_inputs, fresh):
-    return judge_ranking(make_inputs(fresh), recommenders=TOYS)
+    return judge_ranking(make_inputs(fresh, config=QUICK), recommenders=TOYS)
 
 
 def _by_name(rows):
@@ -230,14 +233,14 @@ def test_perfect_generator_teaches_what_real_rows_teach(quick):
 
 def test_columns_without_ties_teach_less(make_inputs, fresh, quick):
     torn = fresh.assign(item_id=fresh["item_id"].sample(frac=1, random_state=0).to_numpy())
-    rows, _ = judge_ranking(make_inputs(torn), recommenders=TOYS)
+    rows, _ = judge_ranking(make_inputs(torn, config=QUICK), recommenders=TOYS)
     name = "NDCG@10, train on S"
     assert _by_name(rows)[name].grade == "red"
     assert _by_name(rows)[name].score < _by_name(quick[0])[name].score - 0.1
 
 
 def test_figures_are_the_same_on_any_partitioning(make_inputs, fresh, quick):
-    inputs = make_inputs(fresh)
+    inputs = make_inputs(fresh, config=QUICK)
     tables = {name: getattr(inputs, name).repartition(7) for name in ("train", "holdout", "synthetic", "mixed")}
     again = judge_ranking(type(inputs)(**{**vars(inputs), **tables}), recommenders=TOYS)
     assert again == quick
@@ -270,7 +273,7 @@ def test_full_mode_has_all_arms_and_curves(make_inputs, fresh, toy, to_table):
 )
 def test_what_cannot_be_said_says_why(make_inputs, fresh, toy, changes, reason):
     few = {"holdout": toy(5, 2, "h").head(20 * changes["few"])} if "few" in changes else {}
-    inputs = make_inputs(fresh, **few)
+    inputs = make_inputs(fresh, config=QUICK, **few)
     if "config" in changes:
         inputs = type(inputs)(**{**vars(inputs), **changes})
     elif not few:
@@ -283,8 +286,7 @@ def test_what_cannot_be_said_says_why(make_inputs, fresh, toy, changes, reason):
 
 
 def test_quick_takes_its_recommenders_from_the_registry(make_inputs, fresh):
-    config = EvaluateConfig(utility="quick", utility_seeds=5)
-    rows, detail = judge_ranking(make_inputs(fresh, config=config))
+    rows, detail = judge_ranking(make_inputs(fresh, config=QUICK))
     assert detail["seeds"] == 1
     assert detail["recommenders"]["tried"] == ["popularity", "content", "als", "item_knn"]
     assert _by_name(rows)["NDCG@10, train on S"].grade != "na"
