@@ -23,7 +23,6 @@ from clickweave.evaluation.ranking_figures import NAMES
 from clickweave.evaluation.ranking_utility import judge_ranking
 from clickweave.evaluation.recommenders.protocol import Task
 
-
 QUICK = EvaluateConfig(utility="quick")
 
 
