@@ -110,6 +110,11 @@ def test_negative_zero_and_huge_scores_are_in_order():
     assert order[5:8] == [4, 2, 7]
 
 
+def test_negative_zero_ties_with_zero():
+    first = _ranks(np.tile(np.array([[-0.0, 0.0]], np.float32), (200, 1)), Pairs(np.zeros(0, int), np.zeros(0, int)))[1]
+    assert 70 < (first[:, 0] == 0).sum() < 130
+
+
 def test_coverage_and_gini_by_hand():
     lists = np.array([[0, 1], [0, NOBODY], [0, 2]])
     assert catalogue_coverage(lists, 6) == 0.5
