@@ -34,6 +34,11 @@ def _parse_date(value: Any) -> str:
     return date.fromisoformat(str(value)).isoformat()
 
 
+def _off_is_text(value: Any) -> Any:
+    """`off`, which YAML reads as false."""
+    return "off" if value is False else value
+
+
 Date = Annotated[str, BeforeValidator(_parse_date)]
 
 
@@ -234,6 +239,12 @@ class EvaluateConfig(Section):
         {},
         description="row of the report (F1), or row and name (F7 label rate) -> block, grade or {block: true, gate: "
         "0.98, target: 0.995}; the report marks what was loosened",
+    )
+    utility: Annotated[Literal["full", "quick", "off"], BeforeValidator(_off_is_text)] = Field(
+        "quick",
+        description="how far recommenders judge: quick: four of them, one seed, the arms real, repeated, mixed and "
+        "synthetic; full: all of them, utility_seeds seeds, also arms by operator, ratio and share of users; off: "
+        "not at all, the click model alone",
     )
     seed: int = 0
 

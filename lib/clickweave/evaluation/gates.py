@@ -1,13 +1,14 @@
 """Rows of the verdict table: a figure, its ceiling and controls, and what the gates make of it.
 
 green: meets the target. amber: meets the gate. red: misses the gate. na: cannot be said, with the reason in the note.
+reported: a figure that no gate judges.
 """
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-Grade = Literal["green", "amber", "red", "na"]
+Grade = Literal["green", "amber", "red", "na", "reported"]
 BLOCKING_IDS = ("F8", "P1", "U3")  # broken hard rules, leaks and measured harm refuse a publication by default
 
 
@@ -43,6 +44,17 @@ GATES = {
         Gate("F8", "hard rules", "high", 1.0, 1.0, "share", "rows that break no rule"),
         Gate("U1", "train on S, test on H", "high", 0.95, 0.99, "share", "(AUC of S - 0.5) / (AUC of T - 0.5)"),
         Gate("U3", "uplift of the mixed set", "high", -0.0005, 0.0, "auc", "lower end of the interval of the AUC gain"),
+        Gate("U2", "NDCG@10, train on S", "high", 0.85, 0.95, "share", "over models of T, mean of recommenders"),
+        Gate("U2", "Recall@10, train on S", "high", 0.85, 0.95, "share", "over models of T, mean of recommenders"),
+        Gate("U3", "ranking uplift", "high", -0.01, 0.0, "share", "lower end of the interval of the gain in NDCG@10"),
+        Gate("U3", "ranking uplift, cold users", "high", -0.05, 0.1, "share", "the same for users of short histories"),
+        Gate("U3", "ranking uplift, tail items", "high", -0.05, 0.1, "share", "the same for all but the top tenth"),
+        Gate("U4", "agreement of recommenders", "high", 0.7, 0.9, "number", "Kendall tau of their order, T against S"),
+        Gate("R1", "NDCG@10, items substituted", "high", 0.0, 0.0, "share", "change with 10 % of histories changed"),
+        Gate("R1", "NDCG@10, future", "high", 0.0, 0.0, "share", "change from holdout users to later events"),
+        Gate("D1", "catalogue coverage@10", "high", 0.0, 0.0, "share", "items that are recommended to somebody"),
+        Gate("D1", "Gini of exposure", "low", 0.0, 0.0, "number", "0: all items are recommended alike; 1: one alone"),
+        Gate("D1", "intra-list distance", "high", 0.0, 0.0, "number", "1 - cosine of attributes inside a list"),
         Gate("P1", "copied rows", "low", 2.0, 0.0, "number", "share that stands in T, above H's, in standard errors"),
         Gate("P1", "copied 5-grams", "low", 2.0, 0.0, "number", "runs of one T user's own, above H's, in s.e."),
         Gate("P1", "copied rows, any time", "low", 2.0, 0.0, "number", "one T user's own, above H's, in s.e."),
@@ -102,6 +114,21 @@ def judged(
     shown = score if value is None else value
     row = Row(gate.id, name, shown, ceiling, score, measured, gate.grade(score), note, interval)
     return replace(_described(row, gate), control_grades=grades)
+
+
+def reported(
+    name: str,
+    value: float,
+    *,
+    score: float | None = None,
+    ceiling: float | None = None,
+    interval: tuple[float, float] | None = None,
+    note: str = "",
+) -> Row:
+    """The row of a measured figure that no gate judges; `score` is the value where it is not given."""
+    gate = GATES[name]
+    shown = value if score is None else score
+    return _described(Row(gate.id, name, value, ceiling, shown, {}, "reported", note, interval), gate)
 
 
 def not_applicable(name: str, reason: str, *, ceiling: float | None = None) -> Row:

@@ -24,6 +24,7 @@ class EvaluationInputs:
         training: the bundle's training record; `history` lists epochs {epoch, train_loss, validation_loss, ...}.
         run: facts for the reader: dataset, run_id, generator, seed, terms, and
             stages [{stage, seconds, rows_in, rows_out}] in the order they ran. Each is optional.
+        future: later real rows of entities of T, where the split keeps such.
         manifests: of the stages before, by name, as far as the report tells what they did.
     """
 
@@ -38,3 +39,4 @@ class EvaluationInputs:
     training: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    future: DataFrame | None = None

@@ -17,6 +17,8 @@ from clickweave.evaluation.gates import Row, as_json, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.privacy import graded_only, judge_copies
+from clickweave.evaluation.ranking_figures import SLICE_ROWS
+from clickweave.evaluation.ranking_utility import judge_ranking
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rhythm import measure_rhythm
 from clickweave.evaluation.rules import judge_rules
@@ -59,10 +61,11 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "F7": rates,
         "F8": _one(timed("F8", lambda: judge_rules(inputs))),
         "U1": timed("utility", lambda: _judge_utility(inputs, samples, counts, origins)),
+        "ranking": timed("ranking", lambda: judge_ranking(inputs, on_progress)),
         "P1": timed("P1", lambda: judge_copies(inputs, sides.independent)),
     }
     rows = apply_policy(
-        [row for part, _ in judged.values() for row in part], config.gates, graded_only=graded_only(schema)
+        [row for part, _ in judged.values() for row in part], config.gates, graded_only=graded_only(schema) | SLICE_ROWS
     )
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

@@ -11,7 +11,7 @@ from rich.text import Text
 from clickweave.evaluation.figures import bound, figure
 
 WIDTH = 100
-_COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim"}
+_COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim", "reported": "default"}
 
 
 def print_verdicts(report: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clickweave.contracts.tables import HOLDOUT, TRAIN
+from clickweave.contracts.tables import FUTURE, HOLDOUT, TRAIN
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.render import render_html
 from clickweave.evaluation.report import build_report
@@ -29,6 +29,7 @@ def run(run: StageRun) -> StageResult:
         config=run.recipe.evaluate,
         training=files.read_json(f"{run.workspace.output('train', 'bundle')}/{TRAINING}"),
         run=_facts(run),
+        future=run.read_part(FUTURE) if run.recipe.split.test_share else None,
         manifests={stage: run.manifest(stage) for stage in INPUTS},
     )
     report = build_report(inputs, run.progress)

@@ -124,7 +124,7 @@ def make_inputs(spark: SparkSession, to_table: Callable[[pd.DataFrame], DataFram
             [(str(one), GENRES[one % 4]) for one in range(NUM_ITEMS)], "item_id string, feature_genre string"
         )
         t, s = real_tables.get(id(real)) or to_table(real), to_table(made)
-        config = changes.pop("config", EvaluateConfig(utility_seeds=1))
+        config = changes.pop("config", EvaluateConfig(utility_seeds=1, utility="off"))
         base = {"schema": SCHEMA, "mixed": t.unionByName(s), "items": items, "users": users, "config": config}
         return EvaluationInputs(
             train=t, holdout=real_tables.get(id(other)) or to_table(other), synthetic=s, **{**base, **changes}
