@@ -7,6 +7,7 @@ time order means by time_us, then row_id.
 
 from functools import reduce
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pyspark import StorageLevel
@@ -24,6 +25,8 @@ _BINS_PER_E = 2048  # a bin is 0.05 % wide
 MAX_TOKENS = 52
 NUM_HASHES = 32
 MAX_USER_EVENTS = 400  # of an entity, its first ones: keeps a robot's log from costing more than a person's
+_NUMBERS = ("row_id", "label")
+_CELLS_A_LONG, _BITS = 7, 9  # nine bits count to MAX_USER_EVENTS
 GAP, BIGRAM, SESSION, USER = "gap", "bigram", "session", "user"
 
 
@@ -37,16 +40,13 @@ def history_events(inputs: EvaluationInputs, controls: dict[str, pd.DataFrame], 
     own = (F.col("origin") == GENERATED) & ~F.coalesce(is_continued(), F.lit(False))
     tables = {"train": inputs.train, "holdout": inputs.holdout, "synthetic": inputs.synthetic.where(own)}
     texts = [F.col(name).cast("string").alias(name) for name in ("entity_id", "session_id", "item_id")]
-    numbers = [F.unix_micros("event_time").alias("time_us"), F.col("row_id").cast("long"), F.col("label").cast("long")]
-    parts = [df.select(F.lit(side).alias("side"), *texts, *numbers) for side, df in tables.items()]
+    time, numbers = F.unix_micros("event_time").alias("time_us"), [F.col(name).cast("long") for name in _NUMBERS]
+    parts = [df.select(F.lit(side).alias("side"), *texts, time, *numbers) for side, df in tables.items()]
     spark = inputs.train.sparkSession
-    for side, frame in controls.items():
-        made = spark.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False)).withColumn("side", F.lit(side))
-        parts.append(
-            made.select(
-                "side", *texts, F.col("time_us").cast("long"), F.col("row_id").cast("long"), F.col("label").cast("long")
-            )
-        )
+    if controls:
+        frame = pd.concat([frame.assign(side=side) for side, frame in controls.items()])
+        made = spark.createDataFrame(pa.Table.from_pandas(frame, preserve_index=False))
+        parts.append(made.select("side", *texts, F.col("time_us").cast("long"), *numbers))
     events = reduce(DataFrame.unionByName, parts).where(F.col("entity_id").isNotNull() & F.col("time_us").isNotNull())
     coded = pa.table({"item_id": pa.array(tokens.index, pa.string()), "token": pa.array(tokens, pa.int32())})
     return events.join(F.broadcast(spark.createDataFrame(coded)), on="item_id", how="left")
@@ -134,10 +134,14 @@ def user_features(events: DataFrame, shares: dict[str, float], num_levels: int, 
                 f"{name}_place": F.row_number().over(same.orderBy("place")),
             }
         )
-    table = kept.groupBy("side", "entity_id").agg(*_features(num_levels)).withColumn("draw", draw)
+    cells = _cells(num_levels)
+    packed = [part for title, (value, num) in cells.items() for part in _packed(title, value, num)]
+    table = kept.groupBy("side", "entity_id").agg(*_features(), *packed).withColumn("draw", draw)
     frame = table.toArrow().to_pandas().sort_values(["side", "draw", "entity_id"]).reset_index(drop=True)
-    numbers = [name for name in frame.columns if name not in ("side", "entity_id")]
-    return frame.astype(dict.fromkeys(numbers, "float64"))
+    plain = frame.drop(columns=[name for name in frame.columns if "/" in name])
+    numbers = plain.drop(columns=["side", "entity_id"]).astype("float64")
+    by_cell = [_unpacked(frame, title, num) for title, (_, num) in cells.items()]
+    return pd.concat([plain[["side", "entity_id"]], numbers, *by_cell], axis=1)
 
 
 def _hashed_pair() -> Column:
@@ -145,9 +149,40 @@ def _hashed_pair() -> Column:
     return F.when(before.isNotNull() & F.col("token").isNotNull(), F.pmod(F.xxhash64(before, "token"), NUM_HASHES))
 
 
-def _features(num_levels: int) -> list[Column]:
-    gap = F.log1p(F.col("gap_us") / 1e6)
+def _cells(num_levels: int) -> dict[str, tuple[Column, int]]:
+    """What is counted by cell: the cell of an event, and how many there are."""
     time = F.timestamp_micros("time_us")
+    return {
+        "hour": (F.hour(time), 24),
+        "weekday": (F.weekday(time), 7),
+        "label": (F.col("label"), num_levels + 1),
+        "pair": (F.col("pair"), NUM_HASHES),
+    }
+
+
+def _packed(title: str, value: Column, num_cells: int) -> list[Column]:
+    """Counts by cell, seven to a long: an aggregate a cell would be a method too large for the JVM to compile."""
+    packed = []
+    for first in range(0, num_cells, _CELLS_A_LONG):
+        inside = (value >= first) & (value < first + _CELLS_A_LONG)
+        one = F.call_function("shiftleft", F.lit(1).cast("long"), ((value - first) * _BITS).cast("int"))
+        packed.append(F.sum(F.when(inside, one).otherwise(F.lit(0).cast("long"))).alias(f"{title}/{first}"))
+    return packed
+
+
+def _unpacked(frame: pd.DataFrame, title: str, num_cells: int) -> pd.DataFrame:
+    """Shares of events by cell."""
+    events = np.rint(np.exp(frame["events"].to_numpy(dtype=float)))
+    shares = {}
+    for cell in range(num_cells):
+        place = cell % _CELLS_A_LONG
+        packed = frame[f"{title}/{cell - place}"].to_numpy(dtype=np.int64)
+        shares[f"{title} {cell}"] = ((packed >> (place * _BITS)) & (2**_BITS - 1)) / events
+    return pd.DataFrame(shares, index=frame.index)
+
+
+def _features() -> list[Column]:
+    gap = F.log1p(F.col("gap_us") / 1e6)
     features = {
         "events": F.log(F.count(F.lit(1))),
         "gap mean": F.avg(F.col("gap_us") / 1e6),
@@ -162,13 +197,5 @@ def _features(num_levels: int) -> list[Column]:
         features[f"{title} entropy"] = F.try_divide(-F.sum(F.log(F.col(f"{name}_events"))), events) + F.log(
             F.nullif(events, F.lit(0))
         )
-    buckets = {
-        "hour": (F.hour(time), range(24)),
-        "weekday": (F.weekday(time), range(7)),
-        "label": (F.col("label"), range(num_levels + 1)),
-        "pair": (F.col("pair"), range(NUM_HASHES)),
-    }
-    for title, (value, cells) in buckets.items():
-        features |= {f"{title} {cell}": F.avg((value == cell).cast("double")) for cell in cells}
     features |= {"first label": F.min_by("label", "place"), "last label": F.max_by("label", "place")}
     return [feature.alias(name) for name, feature in features.items()]
