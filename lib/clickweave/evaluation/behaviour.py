@@ -28,7 +28,7 @@ def judge_behaviour(inputs: EvaluationInputs) -> dict[str, Judged]:
         return _nothing("no rows in T or in the holdout")
     controls = control_histories(inputs)
     judged = _nothing("the log has no items")
-    tokens = pd.Series(dtype="int64")
+    tokens = pd.Series([], index=pd.Index([], dtype=object), dtype="int64")
     if schema.item is not None:
         counts = items.count_items(inputs)
         tokens = items.item_tokens(counts, MAX_TOKENS)

@@ -48,13 +48,13 @@ def count_items(inputs: EvaluationInputs) -> pd.DataFrame:
     )
     category = category_column(inputs.schema, inputs.items)
     if inputs.items is None:
-        counts = counts.withColumns({"listed": F.lit(False), "category": F.lit(None).cast("string")})
+        counts = counts.withColumns({"listed": F.lit(None).cast("boolean"), "category": F.lit(None).cast("string")})
     else:
         value = F.lit(None) if category is None else F.col(category)
         listed = inputs.items.select("item_id", F.lit(True).alias("listed"), value.cast("string").alias("category"))
         counts = counts.join(listed, on="item_id", how="left")  # one row per item there, so no row is added
     table = counts.toArrow().to_pandas().set_index("item_id").sort_index()
-    return table.assign(known=(table["listed"] == True) | (table["train"] > 0)).drop(columns="listed")  # noqa: E712
+    return table.assign(known=table["listed"].notna() | (table["train"] > 0)).drop(columns="listed")
 
 
 def category_column(schema: SchemaConfig, items: DataFrame | None) -> str | None:

@@ -110,7 +110,7 @@ def _row(name: str, found: dict[str, float], scores: dict[str, float], ceiling: 
 
 
 def _curve(counts: pd.Series) -> list[list[float]]:
-    """[value, share of values up to it] at no more than 60 quantiles, for a picture; no extremes, which are one person's."""
+    """[value, share of values up to it] at no more than 60 quantiles, without the extremes, which are one person's."""
     shares = counts.sort_index().cumsum() / counts.sum()
     places = np.unique(np.searchsorted(shares.to_numpy(), np.linspace(0.01, 0.99, CURVE_POINTS)))
     points: list[list[float]] = np.column_stack([shares.index.to_numpy(dtype=float), shares])[places].tolist()

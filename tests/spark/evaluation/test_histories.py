@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from scipy.stats import entropy, ks_2samp
 
 from clickweave.evaluation import histories
+from clickweave.evaluation.behaviour import judge_behaviour
 from clickweave.evaluation.controls import control_histories, draw_histories
 from clickweave.evaluation.counts import ks_of_counts
 from clickweave.evaluation.histories import BIGRAM, GAP, MAX_TOKENS, SESSION, USER
@@ -194,3 +195,14 @@ def test_sample_of_histories_is_bounded_and_of_whole_users(inputs, frames):
     lengths = both.groupby("user_id").size()
     assert 70 < drawn["entity_id"].nunique() < 130
     assert (drawn.groupby("entity_id").size() == lengths.reindex(sorted(drawn["entity_id"].unique()))).all()
+
+
+def test_log_of_queries_alone_has_lengths_and_nothing_of_items(inputs):
+    schema = inputs.schema.model_copy(update={"item": None, "query": "q", "item_features": {}})
+    tables = {
+        name: getattr(inputs, name).withColumns({"item_id": F.lit(None).cast("string"), "query": F.lit("red shoe")})
+        for name in ("train", "holdout", "synthetic")
+    }
+    judged = judge_behaviour(type(inputs)(**{**vars(inputs), **tables, "schema": schema, "items": None}))
+    said = {row.name for rows, _ in judged.values() for row in rows if row.grade != "na"}
+    assert said == {"session length", "gap between events", "events per user"}
