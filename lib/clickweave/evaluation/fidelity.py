@@ -20,18 +20,20 @@ _MAX_CODES = 20
 
 @dataclass(frozen=True)
 class Sides:
-    """Sample frames of equal size: real (T), holdout (H), synthetic (S; may be empty) and the two controls."""
+    """Sample frames of equal size: real (T), holdout (H), synthetic (S; may be empty) and controls; markov may lack."""
 
     train: pd.DataFrame
     holdout: pd.DataFrame
     synthetic: pd.DataFrame
     bootstrap: pd.DataFrame
     independent: pd.DataFrame
+    markov: pd.DataFrame | None = None
 
     @property
     def judged(self) -> dict[str, pd.DataFrame]:
         """What is held against H, by name; S only where there is one."""
         sides = {"train": self.train, "bootstrap": self.bootstrap, "independent": self.independent}
+        sides |= {} if self.markov is None else {"markov": self.markov}
         return {**sides, "synthetic": self.synthetic} if len(self.synthetic) else sides
 
 

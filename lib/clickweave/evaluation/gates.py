@@ -36,8 +36,18 @@ GATES = {
     gate.name: gate
     for gate in (
         Gate("F1", "column shapes", "high", 0.97, 0.99, "share", "1 - TV or 1 - KS against H, mean, over that of T"),
+        Gate("F2", "item frequencies", "high", 0.93, 0.98, "share", "1 - TV of items with 10 events, over that of T"),
+        Gate("F2", "popularity bands", "low", 0.02, 0.005, "share", "TV of events per decile of T's, above that of T"),
+        Gate("F2", "distinct items", "low", 0.1, 0.03, "share", "distinct ids over those of T, distance from 1"),
+        Gate("F2", "invented items", "low", 0.0, 0.0, "number", "ids that neither T nor the catalogue has"),
         Gate("F3", "column pairs", "high", 0.985, 0.997, "share", "1 - TV of 2-d histograms against H, over that of T"),
         Gate("F4", "classifier on rows", "low", 0.05, 0.01, "auc", "AUC of telling S from H, minus that of T from H"),
+        Gate("F5", "classifier on histories", "low", 0.1, 0.03, "auc", "F4's difference, on one row per user"),
+        Gate("F6", "session length", "low", 0.05, 0.02, "share", "KS against H, above that of T or chance"),
+        Gate("F6", "gap between events", "low", 0.05, 0.02, "share", "KS against H, above that of T or chance"),
+        Gate("F6", "events per user", "low", 0.05, 0.02, "share", "KS against H, above that of T or chance"),
+        Gate("F6", "category transitions", "high", 0.95, 0.99, "share", "1 - TV of pairs in time, over that of T"),
+        Gate("F6", "repeat consumption", "low", 0.05, 0.01, "share", "error of the share of repeats, above T's"),
         Gate("F7", "label rate", "low", 0.02, 0.005, "share", "relative error against T over all rows"),
         Gate("F7", "label rate by position", "low", 0.05, 0.02, "share", "relative error, weighted by position"),
         Gate("F7", "position curve", "low", 0.05, 0.02, "share", "largest error of the curve, in units of its peak"),

@@ -8,9 +8,12 @@ from typing import Any, TypeVar
 import pandas as pd
 from pyspark.sql import functions as F
 
+from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import REAL
 from clickweave.evaluation import pictures
+from clickweave.evaluation.behaviour import judge_behaviour
 from clickweave.evaluation.columns import Column, judged_columns
+from clickweave.evaluation.controls import redraw_sample
 from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import Row, as_json, not_applicable
@@ -52,12 +55,13 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
     schema, config = inputs.schema, inputs.config
     origins = timed("counts", lambda: _count_origins(inputs))
     samples = timed("samples", lambda: draw_samples(inputs))
-    sides = _sides(samples)
+    sides = _sides(samples, inputs.schema)
     columns = [column for column in judged_columns(schema) if not samples.train[column.name].isna().all()]
     counts = timed("label counts", lambda: count_labels(inputs))
     rates = timed("F7", lambda: judge_rates(_with_controls(counts, sides, schema.num_levels), schema.num_levels))
     judged = {
         **timed("fidelity", lambda: _judge_fidelity(sides, columns, config.seed)),
+        **timed("items and histories", lambda: judge_behaviour(inputs)),
         "F7": rates,
         "F8": _one(timed("F8", lambda: judge_rules(inputs))),
         "U1": timed("utility", lambda: _judge_utility(inputs, samples, counts, origins)),
@@ -88,7 +92,7 @@ def _one(result: tuple[Row, dict[str, Any]]) -> Judged:
     return [result[0]], result[1]
 
 
-def _sides(samples: Samples) -> Sides:
+def _sides(samples: Samples, schema: SchemaConfig) -> Sides:
     rows, seed = samples.fidelity_rows, samples.seed
     real = take(samples.train, rows)
     return Sides(
@@ -97,6 +101,7 @@ def _sides(samples: Samples) -> Sides:
         synthetic=take(samples.synthetic, rows),
         bootstrap=bootstrap_copy(real, rows, seed) if rows else real,
         independent=independent_columns(real, seed),
+        markov=redraw_sample(real, seed) if schema.item is not None else None,
     )
 
 

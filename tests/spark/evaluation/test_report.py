@@ -66,7 +66,7 @@ def test_empty_holdout_says_not_applicable(make_inputs, fresh, toy):
     report = build_report(make_inputs(fresh, holdout=toy(1, 2, "h").head(0)))
     grades = {row["id"]: row["grade"] for row in report["rows"] if row["id"] != "F7"}
     assert {key for key, grade in grades.items() if grade != "na"} == {"F8"}
-    assert set(grades) == {"F1", "F3", "F4", "F8", "U1", "U2", "U3", "U4", "R1", "D1", "P1"}
+    assert set(grades) == {"F1", "F2", "F3", "F4", "F5", "F6", "F8", "U1", "U2", "U3", "U4", "R1", "D1", "P1"}
     render_html(report)
 
 
