@@ -172,7 +172,7 @@ def _check_meaning(recipe: Recipe) -> None:
         raise ConfigError(f"evaluate.gates: unknown row {sorted(unknown)[0]!r}; rows are {', '.join(GATE_ROWS)}")
 
 
-GATE_ROWS = ("F1", "F3", "F4", "F7", "F8", "U1", "U3", "P1")
+GATE_ROWS = ("F1", "F3", "F4", "F7", "F8", "U1", "U3", "P1", "P2", "P3", "P4")
 
 
 def _validate(model: type[BaseModel], raw: dict[str, Any], where: str) -> Any:

@@ -25,6 +25,7 @@ class EvaluationInputs:
         run: facts for the reader: dataset, run_id, generator, seed, terms, and
             stages [{stage, seconds, rows_in, rows_out}] in the order they ran. Each is optional.
         manifests: of the stages before, by name, as far as the report tells what they did.
+        reference: real rows of a third set of entities, which no generator fitted; or None.
     """
 
     train: DataFrame
@@ -38,3 +39,4 @@ class EvaluationInputs:
     training: dict[str, Any] = field(default_factory=dict)
     run: dict[str, Any] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
+    reference: DataFrame | None = None

@@ -9,12 +9,13 @@ import pandas as pd
 from pyspark.sql import functions as F
 
 from clickweave.contracts.tables import REAL
-from clickweave.evaluation import pictures
+from clickweave.evaluation import closeness, pictures, rare_values
 from clickweave.evaluation.columns import Column, judged_columns
 from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import Row, apply_policy, as_json, blocking_failures, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.evaluation.membership import judge_membership
 from clickweave.evaluation.privacy import graded_only, judge_copies
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rules import judge_rules
@@ -57,10 +58,12 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         "F8": _one(timed("F8", lambda: judge_rules(inputs))),
         "U1": timed("utility", lambda: _judge_utility(inputs, samples, counts, origins)),
         "P1": timed("P1", lambda: judge_copies(inputs, sides.independent)),
+        "P2": timed("P2", lambda: closeness.judge_closeness(inputs)),
+        "P3": timed("P3", lambda: judge_membership(inputs)),
+        "P4": timed("P4", lambda: rare_values.judge_rare(inputs)),
     }
-    rows = apply_policy(
-        [row for part, _ in judged.values() for row in part], config.gates, graded_only=graded_only(schema)
-    )
+    graded = graded_only(schema) | closeness.GRADED_ONLY | rare_values.GRADED_ONLY
+    rows = apply_policy([row for part, _ in judged.values() for row in part], config.gates, graded_only=graded)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "run": {key: value for key, value in inputs.run.items() if key != "stages"},

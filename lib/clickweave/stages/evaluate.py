@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clickweave.contracts.tables import HOLDOUT, TRAIN
+from clickweave.contracts.tables import HOLDOUT, REFERENCE, TRAIN
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.render import render_html
 from clickweave.evaluation.report import build_report
@@ -29,6 +29,7 @@ def run(run: StageRun) -> StageResult:
         training=files.read_json(f"{run.workspace.output('train', 'bundle')}/{TRAINING}"),
         run=_facts(run),
         manifests={stage: run.manifest(stage) for stage in INPUTS},
+        reference=run.read_part(REFERENCE),
     )
     report = build_report(inputs, run.progress)
     folder = run.file("report")
