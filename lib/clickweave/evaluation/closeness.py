@@ -3,8 +3,8 @@
 - DCR share: share of rows of S whose nearest real row is in T and not in H, both of one size, ties counted half; one
   half where a generator knows nothing of single rows, 1 where it copies (Platzer & Reutterer 2021, Frontiers in Big
   Data 4:679939). Its standard error is clustered by the entities of S and by those of the nearest real rows.
-- NNDR ratio: median over S of (distance to the nearest row of T) / (to the second nearest), over that of H (Zhao, Kunar,
-  Birke & Chen 2021, CTAB-GAN). The score is the ratio up to 1 and falls again above it, to the gate at least: far from
+- NNDR ratio: median over S of (distance to the nearest row of T) / (to the second nearest), over that of H (Zhao,
+  Kunar, Birke & Chen 2021, CTAB-GAN). The score is the ratio up to 1 and falls again above it, to the gate at least: far from
   T is a want of fidelity and no leak.
 
 Distances are those of nearest.py over what a generator fills: ids of items and queries as equality, event columns and
@@ -132,7 +132,7 @@ def closeness(
     sides: Mapping[str, pd.DataFrame], train: pd.DataFrame, holdout: pd.DataFrame, columns: Sequence[Column]
 ) -> dict[str, Closeness]:
     """The figures of each side. T's first rows stand against H where T has more, and the other way round."""
-    codes = coded([*sides.values(), train, holdout], columns, slice(len(sides), None))
+    codes = coded([*sides.values(), train, holdout], columns, num_real=2)
     *made, real, other = codes
     size = min(real.num_rows, other.num_rows)
     names = (train["entity_id"].to_numpy(), holdout["entity_id"].to_numpy())

@@ -114,9 +114,7 @@ def membership_rows(found: Mapping[str, Mapping[str, Attacked]], num_users: int)
     return rows
 
 
-def attack_scores(
-    targets: Targets, histories: pd.DataFrame, made: Counts, reference: Counts
-) -> dict[str, np.ndarray]:
+def attack_scores(targets: Targets, histories: pd.DataFrame, made: Counts, reference: Counts) -> dict[str, np.ndarray]:
     """Attack -> a score per target; without times there are no n-grams."""
     events, num = targets.events, 2 * targets.num_a_side
     scores = {"nearest generated history": attacks.nearest_history(events, histories, num)}

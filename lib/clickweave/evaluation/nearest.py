@@ -51,12 +51,13 @@ class Neighbours:
         return np.where(apart, self.first_N / np.where(apart, self.second_N, 1.0), 1.0)
 
 
-def coded(frames: Sequence[pd.DataFrame], columns: Sequence[Column], real: slice) -> list[Coded]:
-    """Frames in the same codes; ranks are mid-ranks among the frames `real`."""
+def coded(frames: Sequence[pd.DataFrame], columns: Sequence[Column], num_real: int) -> list[Coded]:
+    """Frames in the same codes; ranks are mid-ranks among the last `num_real` frames, the real rows."""
     names = [column.name for column in columns]
     pooled = pd.concat([frame[names] for frame in frames], ignore_index=True)
     ends = np.cumsum([len(frame) for frame in frames])
-    is_real_N = np.concatenate([np.full(len(frame), frame_is) for frame, frame_is in zip(frames, _marks(frames, real))])
+    is_real_N = np.zeros(len(pooled), dtype=bool)
+    is_real_N[ends[-1] - sum(map(len, frames[-num_real:])) :] = True
     values = [pd.factorize(as_text(pooled[column.name]))[0] for column in columns if column.kind == "values"]
     numbers = [_ranks(pooled[column.name].to_numpy(float), is_real_N) for column in columns if column.kind == "number"]
     codes_VN = np.array(values, dtype=np.int32).reshape(len(values), len(pooled))
@@ -94,11 +95,6 @@ def _block(rows: Coded, real: Coded, block: slice) -> tuple[np.ndarray, np.ndarr
     first = distances[every, place]
     distances[every, place] = np.inf
     return place, first, distances.min(axis=1)
-
-
-def _marks(frames: Sequence[pd.DataFrame], real: slice) -> list[bool]:
-    inside = range(len(frames))[real]
-    return [number in inside for number in range(len(frames))]
 
 
 def _ranks(numbers_N: np.ndarray, is_real_N: np.ndarray) -> np.ndarray:

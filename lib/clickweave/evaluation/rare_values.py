@@ -100,7 +100,9 @@ def _reason(name: str) -> str:
 def event_parts(inputs: EvaluationInputs) -> list[Part]:
     """Single values of events. One job where there are items and features: those that follow from an item go."""
     schema = inputs.schema
-    named = [feature_column(name) for name, spec in schema.event_features.items() if spec.kind in ("categorical", "text")]
+    named = [
+        feature_column(name) for name, spec in schema.event_features.items() if spec.kind in ("categorical", "text")
+    ]
     named = [name for name in named if name in inputs.train.columns]
     if schema.item is not None and named:
         varies = [(F.min(name) != F.max(name)).alias(name) for name in named]
@@ -170,11 +172,15 @@ def _exploded(df: DataFrame, who: str, rows: Column, parts: list[tuple[int, Part
 
     empty = F.array().cast("array<struct<part:int,key:bigint>>")
     pairs = [
-        F.struct(F.lit(number).alias("part"), (key(part) if set(part.names) <= set(df.columns) else F.lit(None)).alias("key"))
+        F.struct(
+            F.lit(number).alias("part"), (key(part) if set(part.names) <= set(df.columns) else F.lit(None)).alias("key")
+        )
         for number, part in parts
     ]
     exploded = df.select(F.col(who).alias("who"), rows.alias("rows"), F.explode(F.array(*pairs) if pairs else empty))
-    return exploded.select("who", F.col("rows").cast("long").alias("rows"), "col.part", "col.key").where("key is not null")
+    return exploded.select("who", F.col("rows").cast("long").alias("rows"), "col.part", "col.key").where(
+        "key is not null"
+    )
 
 
 def _with_tenths(inputs: EvaluationInputs) -> DataFrame | None:

@@ -78,7 +78,9 @@ def test_members_are_as_many_as_others_and_seeded(make_inputs, fresh, monkeypatc
     one, two, other = (draw_targets(train, holdout, seed) for seed in (0, 0, 1))
     assert one.num_a_side == 40
     assert sorted(one.events["user"].value_counts().tolist()) == [7] * 80
-    ordered = [frame.sort_values(["user", "row"], ignore_index=True) for frame in (one.events, two.events, other.events)]
+    ordered = [
+        frame.sort_values(["user", "row"], ignore_index=True) for frame in (one.events, two.events, other.events)
+    ]
     assert ordered[0].equals(ordered[1])
     assert not ordered[0].equals(ordered[2])
 

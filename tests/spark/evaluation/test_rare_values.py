@@ -17,7 +17,9 @@ def inputs(make_inputs, spark):
 
     def build(synthetic, cities=None, **changes):
         made = make_inputs(synthetic, **changes)
-        fields = {name: getattr(made.schema, name) for name in ("event_time", "user", "item", "slate", "position", "labels")}
+        fields = {
+            name: getattr(made.schema, name) for name in ("event_time", "user", "item", "slate", "position", "labels")
+        }
         schema = SchemaConfig.model_validate({"item": "item", "features": dict(made.schema.features), **MORE})
         schema = schema.model_copy(update=fields)
         city = F.lit("x")
@@ -44,7 +46,9 @@ def users(prefix, *numbers, word):
     return {f"{prefix}{number}": word for number in numbers}
 
 
-@pytest.mark.parametrize(("holders", "grade"), [(0, "green"), (1, "red"), (4, "red"), (5, "amber"), (9, "amber"), (10, "green")])
+@pytest.mark.parametrize(
+    ("holders", "grade"), [(0, "green"), (1, "red"), (4, "red"), (5, "amber"), (9, "amber"), (10, "green")]
+)
 def test_a_query_is_as_rare_as_its_users_are_few(inputs, toy, fresh, holders, grade):
     train = query(toy(120, 1, "u"), users("u", *range(holders), word="my street 7"))
     made = query(fresh, users("syn-", 3, 8, word="My  street 7"))
@@ -95,7 +99,9 @@ def test_pairs_and_tuples_are_graded_and_values_block(inputs, fresh):
 
 def test_no_value_and_no_user_stands_in_the_details(inputs, toy, fresh):
     train = query(toy(120, 1, "u"), {"u3": "secret words"})
-    rows, detail = judge_rare(inputs(query(fresh, {"syn-1": "secret words"}), users("u", 3, word="hamlet"), train=train))
+    rows, detail = judge_rare(
+        inputs(query(fresh, {"syn-1": "secret words"}), users("u", 3, word="hamlet"), train=train)
+    )
     told = json.dumps([detail, [vars(row) for row in rows]])
     assert "secret" not in told
     assert "hamlet" not in told

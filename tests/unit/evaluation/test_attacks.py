@@ -44,7 +44,10 @@ def judged(train, holdout, made, reference, seed=0):
 
 def joined(*frames):
     starts = np.cumsum([0] + [frame["user"].max() + 1 for frame in frames])
-    return pd.concat([frame.assign(user=frame["user"] + start) for frame, start in zip(frames, starts)], ignore_index=True)
+    return pd.concat(
+        [frame.assign(user=frame["user"] + start) for frame, start in zip(frames, starts[:-1], strict=True)],
+        ignore_index=True,
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))

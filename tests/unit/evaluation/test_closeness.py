@@ -78,7 +78,9 @@ def test_equal_rows_everywhere_are_no_leak_and_no_ratio():
 
 def test_far_rows_lose_the_target_and_never_the_gate():
     train, holdout = log(60, 1), log(60, 2)
-    found = closeness({"synthetic": train, "holdout": holdout, "bootstrap": train, "independent": train}, train, holdout, COLUMNS)
+    found = closeness(
+        {"synthetic": train, "holdout": holdout, "bootstrap": train, "independent": train}, train, holdout, COLUMNS
+    )
     far = {**found, "synthetic": type(found["holdout"])(0.4, 0.01, 3 * found["holdout"].nndr, np.zeros(1))}
     row = closeness_rows("synthetic", far)[1]
     assert (row.value, row.score, row.grade) == (pytest.approx(3.0), 0.5, "amber")

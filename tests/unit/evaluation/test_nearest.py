@@ -25,7 +25,7 @@ def drawn(rows, seed):
 
 def test_distances_are_those_of_scikit_learn():
     made, train, holdout = (drawn(rows, seed) for seed, rows in enumerate((157, 203, 94)))
-    ours, real, _ = coded([made, train, holdout], COLUMNS, slice(1, None))
+    ours, real, _ = coded([made, train, holdout], COLUMNS, 2)
     found = neighbours(ours, real)
     pooled = pd.concat([train, holdout])
     both = pd.concat([made, train])
@@ -47,7 +47,7 @@ def test_distances_are_those_of_scikit_learn():
 def test_a_null_is_near_nulls_alone():
     made = pd.DataFrame({"item": [None, "x"], "device": ["a", "a"], "price": [np.nan, 2.0], "hour": [1.0, np.nan]})
     real = pd.DataFrame({"item": ["x", None], "device": ["a", "a"], "price": [2.0, np.nan], "hour": [1.0, 1.0]})
-    found = neighbours(*coded([made, real], COLUMNS, slice(1, None)))
+    found = neighbours(*coded([made, real], COLUMNS, 1))
     assert found.place_N.tolist() == [1, 0]
     assert found.first_N.tolist() == [0.0, 0.25]
     assert found.second_N.tolist() == [0.5, 0.75]
@@ -56,14 +56,14 @@ def test_a_null_is_near_nulls_alone():
 def test_two_equal_neighbours_belong_to_nobody():
     made = pd.DataFrame({"item": ["x", "y"], "device": ["a", "a"], "price": [2.0, 2.0], "hour": [1.0, 1.0]})
     real = pd.DataFrame({"item": ["x", "x", "y"], "device": ["a", "a", "a"], "price": [2.0] * 3, "hour": [1.0] * 3})
-    assert neighbours(*coded([made, real], COLUMNS, slice(1, None))).ratio_N.tolist() == [1.0, 0.0]
+    assert neighbours(*coded([made, real], COLUMNS, 1)).ratio_N.tolist() == [1.0, 0.0]
 
 
 def test_blocks_join_without_a_gap(monkeypatch):
     frames = drawn(40, 1), drawn(60, 2)
-    whole = neighbours(*coded(frames, COLUMNS, slice(1, None)))
+    whole = neighbours(*coded(frames, COLUMNS, 1))
     monkeypatch.setattr("clickweave.evaluation.nearest.BLOCK_CELLS", 7 * 60)
-    parts = neighbours(*coded(frames, COLUMNS, slice(1, None)))
+    parts = neighbours(*coded(frames, COLUMNS, 1))
     for name in ("place_N", "first_N", "second_N"):
         assert (getattr(whole, name) == getattr(parts, name)).all()
     assert len(whole.place_N) == 40
