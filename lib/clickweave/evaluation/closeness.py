@@ -4,8 +4,8 @@
   half where a generator knows nothing of single rows, 1 where it copies (Platzer & Reutterer 2021, Frontiers in Big
   Data 4:679939). Its standard error is clustered by the entities of S and by those of the nearest real rows.
 - NNDR ratio: median over S of (distance to the nearest row of T) / (to the second nearest), over that of H (Zhao,
-  Kunar, Birke & Chen 2021, CTAB-GAN). The score is the ratio up to 1 and falls again above it, to the gate at least: far from
-  T is a want of fidelity and no leak.
+  Kunar, Birke & Chen 2021, CTAB-GAN). The score is the ratio up to 1 and falls again above it, to the gate at least:
+  far from T is a want of fidelity and no leak.
 
 Distances are those of nearest.py over what a generator fills: ids of items and queries as equality, event columns and
 the hour. A date is left out, as it says who was there: T and H are other people, each there on a few days. Attributes
