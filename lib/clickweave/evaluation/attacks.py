@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from scipy import sparse
-from scipy.stats import hypergeom
+from scipy.stats import hypergeom, mannwhitneyu
 from sklearn.metrics import roc_curve
 
 KINDS = ("item", "pair", "gram2", "gram3", "row")  # pair: this category after the one before
@@ -103,6 +103,7 @@ class Attacked:
     """How well one attack tells members from others, with intervals by bootstrap over users.
 
     Attributes:
+        auc_chance: probability of such an AUC where scores say nothing (Mann & Whitney 1947, one-sided).
         tpr: share of members above the threshold that at most MAX_FPR of the others pass (Carlini et al. 2022).
         tpr_chance: probability of so many members up there where scores say nothing (`top_chance`).
         curve: at most 60 points (false, true positive rate), for a picture.
@@ -110,6 +111,7 @@ class Attacked:
 
     auc: float
     auc_interval: tuple[float, float]
+    auc_chance: float
     tpr: float
     tpr_interval: tuple[float, float]
     tpr_chance: float
@@ -130,7 +132,8 @@ def attacked(score_U: np.ndarray, is_member_U: np.ndarray, *, alpha: float, seed
     kept = np.unique(np.linspace(0, len(false) - 1, 60).round().astype(int))
     curve = [(round(float(false[at]), 4), round(float(true[at]), 4)) for at in kept]
     intervals = [(float(low[each]), float(high[each])) for each in (0, 1)]
-    return Attacked(found[0], intervals[0], found[1], intervals[1], top_chance(*counts), curve)
+    auc_chance = float(mannwhitneyu(score_U[is_member_U], score_U[~is_member_U], alternative="greater").pvalue)
+    return Attacked(found[0], intervals[0], auc_chance, found[1], intervals[1], top_chance(*counts), curve)
 
 
 def _redrawn(generator: np.random.Generator, sides: list[np.ndarray], num_levels: int) -> tuple[float, float]:

@@ -11,12 +11,12 @@ Members are drawn from all users of T, so from those whose codes are re-enacted 
 real users in a mixed set that holds these users' rows: there is nothing to infer, and they are left out.
 
 AUC and TPR at 1 % FPR (Carlini et al. 2022: an attack that is sure of few users is a leak that an average hides) are
-the highest of all attacks, with intervals by bootstrap over users at 1 - 0.05 / attacks, so that all hold together
-(Bonferroni). An attack beyond the gate is red where chance is excluded at that level (chance.py): for the AUC by its
-interval, for the TPR by an exact test.
+the highest of all attacks, with intervals by bootstrap over users that hold together at 95 % (Bonferroni). An attack
+beyond the gate is red where chance is excluded (chance.py), by exact or rank tests at CHANCE over all attacks: an
+honest set is refused once in a hundred at most, and no leak hides in an interval that few users make wide.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Any
@@ -41,6 +41,7 @@ MAX_USERS = 1_000  # a side: 1 % of others are 10 users
 MAX_MADE = 3_000
 MAX_EVENTS = 100  # of a user, the last ones: at most 5,000 x 100 narrow rows on the driver
 MIN_USERS = 30
+CHANCE = 0.01  # a figure that chance gives less often, over all attacks, is none of chance
 _SALT = "evaluate-members"
 
 
@@ -89,16 +90,10 @@ def _none(reason: str) -> list[Row]:
 
 def membership_rows(found: Mapping[str, Mapping[str, Attacked]], num_users: int) -> list[Row]:
     """P3's rows from the attacks of each side, `synthetic` and the control `bootstrap`."""
-    level = 0.05 / len(found["synthetic"])
-    by_chance: dict[str, Callable[[Attacked], bool]] = {
-        AUC: lambda it: it.auc_interval[0] <= 0.5,
-        TPR: lambda it: it.tpr_chance > level / 2,
-    }
     rows = []
     for name, figure, chance in ((AUC, "auc", 0.5), (TPR, "tpr", attacks.chance_tpr(num_users))):
         scores = {
-            side: max(beyond_chance(name, getattr(it, figure), by_chance=by_chance[name](it)) for it in each.values())
-            for side, each in found.items()
+            side: max(_score(name, it, figure, len(each)) for it in each.values()) for side, each in found.items()
         }
         best, ours = max(found["synthetic"].items(), key=lambda pair: getattr(pair[1], figure))
         row = judged(
@@ -112,6 +107,11 @@ def membership_rows(found: Mapping[str, Mapping[str, Attacked]], num_users: int)
         )
         rows.append(row)
     return rows
+
+
+def _score(name: str, attack: Attacked, figure: str, num_attacks: int) -> float:
+    by_chance = getattr(attack, f"{figure}_chance") > CHANCE / num_attacks
+    return beyond_chance(name, getattr(attack, figure), by_chance=by_chance)
 
 
 def attack_scores(targets: Targets, histories: pd.DataFrame, made: Counts, reference: Counts) -> dict[str, np.ndarray]:

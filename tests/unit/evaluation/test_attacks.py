@@ -59,6 +59,10 @@ def test_rates_are_those_of_scikit_learn_ties_included(seed):
     false, true, _ = roc_curve(is_member, scores, drop_intermediate=False)
     assert found.auc == pytest.approx(roc_auc_score(is_member, scores), abs=1e-9)
     assert found.tpr == pytest.approx(true[false <= 0.01].max(), abs=1e-9)
+    same = attacked(np.zeros(600), is_member, alpha=0.05, seed=0, draws=2)
+    assert (same.auc, same.tpr, same.tpr_chance) == (0.5, 0.0, 1.0)
+    assert same.auc_chance > 0.4
+    assert found.auc_chance < 1e-6
     assert found.auc_interval[0] < found.auc < found.auc_interval[1]
     assert len(found.curve) <= 60
     assert (found.curve[0], found.curve[-1]) == ((0, 0), (1, 1))
