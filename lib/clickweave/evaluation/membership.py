@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -219,7 +220,8 @@ def count_tokens(sides: Mapping[str, DataFrame], targets: pd.DataFrame) -> dict[
         pd.DataFrame({"kind": place, "token": pd.unique(targets[kind])}).query("token != 0")
         for place, kind in enumerate(KINDS)
     ]
-    known = spark.createDataFrame(pd.concat(wanted), "kind int, token long").withColumn("known", F.col("token"))
+    table = pa.Table.from_pandas(pd.concat(wanted), preserve_index=False)
+    known = spark.createDataFrame(table).withColumn("known", F.col("token"))
     everyone = reduce(DataFrame.unionByName, [df.withColumn("side", F.lit(side)) for side, df in sides.items()])
     held = with_runs(everyone, "side").select("side", F.posexplode(F.array(*KINDS)).alias("kind", "token"))
     joined = held.where(F.col("token") != 0).join(F.broadcast(known), ["kind", "token"], "left")
