@@ -16,7 +16,12 @@ COMMON = {
     "train": {"generator": "vae", "epochs": 1, "launcher": "in_process", "batch_size": 256},
     "sample": {"block_rows": 256},
     # a model of one epoch may do harm; these tests are about the path
-    "evaluate": {"utility": "off", "utility_seeds": 1, "sample_rows": 400, "gates": {"U3": "grade", "P1": "grade"}},
+    "evaluate": {
+        "utility": "off",
+        "utility_seeds": 1,
+        "sample_rows": 400,
+        "gates": dict.fromkeys(("U3", "P1", "P2", "P3", "P4"), "grade"),
+    },
     "spark": {"master": "local[2]", "shuffle_partitions": 2, "driver_memory": "1g"},
 }
 

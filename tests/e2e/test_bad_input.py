@@ -155,7 +155,7 @@ def test_a_workspace_that_takes_no_files(movielens, cli, tmp_path, no_spark):
 
 
 def test_a_gate_that_refuses_publishes_nothing_and_keeps_the_report(copied, cli):
-    gates = "evaluate.gates={F1: block, F4: block, U3: grade, P1: grade}"
+    gates = "evaluate.gates={F1: block, F4: block, U3: grade, P1: grade, P2: grade, P3: grade, P4: grade}"
     untrained = ("train.learning_rate=1e-9", "align.calibrate_numbers=false", "align.privacy_filter=false")
     done = cli("run", copied.recipe, "--workspace", copied.place, gates, *untrained)
     assert done.code == 5

@@ -9,7 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 Grade = Literal["green", "amber", "red", "na", "reported"]
-BLOCKING_IDS = ("F8", "P1", "U3")  # broken hard rules, leaks and measured harm refuse a publication by default
+# broken hard rules, leaks and measured harm refuse a publication by default
+BLOCKING_IDS = ("F8", "P1", "P2", "P3", "P4", "U3")
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,17 @@ GATES = {
         Gate("P1", "copied rows", "low", 2.0, 0.0, "number", "share that stands in T, above H's, in standard errors"),
         Gate("P1", "copied 5-grams", "low", 2.0, 0.0, "number", "runs of one T user's own, above H's, in s.e."),
         Gate("P1", "copied rows, any time", "low", 2.0, 0.0, "number", "one T user's own, above H's, in s.e."),
+        Gate("P2", "DCR share", "low", 0.52, 0.51, "share", "rows that lie nearer to T than to H of equal size"),
+        Gate("P2", "DCR share, blended rows", "low", 0.52, 0.51, "share", "the same of blended rows"),
+        Gate("P2", "NNDR ratio", "high", 0.5, 0.8, "number", "nearest over second distance to T, over that of H to T"),
+        Gate("P2", "NNDR ratio, blended rows", "high", 0.5, 0.8, "number", "the same of blended rows"),
+        Gate("P3", "membership AUC", "low", 0.55, 0.52, "auc", "users of T told from users of H, by the best attack"),
+        Gate(
+            "P3", "membership TPR", "low", 0.025, 0.012, "share", "users of T found where 1 % of H's are taken for them"
+        ),
+        Gate("P4", "rare values", "low", 0.0, 0.0, "number", "texts, queries, attributes of fewer than 5 users of T"),
+        Gate("P4", "rare attribute pairs", "low", 0.0, 0.0, "number", "two attributes of fewer than 5 users of T"),
+        Gate("P4", "rare attribute tuples", "low", 0.0, 0.0, "number", "all attributes of fewer than 5 users of T"),
     )
 }
 

@@ -26,6 +26,7 @@ class EvaluationInputs:
             stages [{stage, seconds, rows_in, rows_out}] in the order they ran. Each is optional.
         future: later real rows of entities of T, where the split keeps such.
         manifests: of the stages before, by name, as far as the report tells what they did.
+        reference: real rows of a third set of entities, which no generator fitted; or None.
     """
 
     train: DataFrame
@@ -40,3 +41,4 @@ class EvaluationInputs:
     run: dict[str, Any] = field(default_factory=dict)
     manifests: dict[str, Manifest] = field(default_factory=dict)
     future: DataFrame | None = None
+    reference: DataFrame | None = None

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from clickweave.contracts.tables import FUTURE, HOLDOUT, TRAIN
+from clickweave.contracts.tables import FUTURE, HOLDOUT, REFERENCE, TRAIN
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.render import render_html
 from clickweave.evaluation.report import build_report
@@ -31,6 +31,7 @@ def run(run: StageRun) -> StageResult:
         run=_facts(run),
         future=run.read_part(FUTURE) if run.recipe.split.test_share else None,
         manifests={stage: run.manifest(stage) for stage in INPUTS},
+        reference=run.read_part(REFERENCE),
     )
     report = build_report(inputs, run.progress)
     folder = run.file("report")
