@@ -36,6 +36,7 @@ from clickweave.frames.align.times import with_times
 from clickweave.frames.source_rows import with_source
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.stages.fitting import Fitting
+from clickweave.stages.new_users import attributes_of_new, told_in_words, without_rare
 from clickweave.stages.older_bundle import implied_values, in_these_days, with_older, with_older_histories
 from clickweave.stages.what_if import numbers_of
 from clickweave.store import files
@@ -62,7 +63,7 @@ def run(run: StageRun) -> StageResult:
     events = rows.complete(slates.with_shared_ids(events, log), train)
     real_users = run.read("ingest", "users")
     everybody = with_older(run, codec, real_users, "users", "user_id")
-    new_users = _new_users(run, entities, raw if codec.grain == ENTITY else None, everybody)
+    new_users = attributes_of_new(run, entities, raw if codec.grain == ENTITY else None, everybody, train)
     everyone = new_users if goes_on is None else new_users.unionByName(real_users)
     known, reference = (_with_attributes(run, run.read_part(part), real_users) for part in (TRAIN, REFERENCE))
     fitting = Fitting(run, codec, known, reference)
@@ -121,6 +122,8 @@ def _with_derived(
     """Events with the columns that others imply, joined from real/train."""
     for number, each in enumerate(codec.derived):
         values = with_older(run, codec, implied_values(run, each, train), f"values_{number}", each.by)
+        if each.by == "user_id" and entities is not None and each.name in told_in_words(run.recipe.log.event_features):
+            values = without_rare(run, values, values.withColumnRenamed("user_id", "entity_id"), [each.name])
         events = derived.with_value(events, _under_new_ids(values, entities, each.by), each.by)
     return events
 
@@ -192,21 +195,6 @@ def _with_ids(run: StageRun, codec: CodecSpec, raw: DataFrame, train: DataFrame)
     table = rows.entity_table(run.spark, values, FIRST_VALUE, space, run.key)
     keys.check_distinct(table, "new_id")
     return table, rows.with_reenacted_ids(raw, table)
-
-
-def _new_users(run: StageRun, entities: DataFrame | None, histories: DataFrame | None, users: DataFrame) -> DataFrame:
-    """Attributes of synthetic users under their new ids: generated ones, or those of the users they re-enact."""
-    if run.recipe.log.user is None:
-        return users.limit(0)
-    if histories is not None:
-        first = histories.where(F.col(PLACE) == 0).withColumn("user_id", F.col(rows.NEW_ID))
-        made = {name: name.replace(feature_column(""), PROFILE_PREFIX, 1) for name in users.columns}
-        return first.select(*[F.col(made[f.name]).cast(f.dataType).alias(f.name) for f in users.schema.fields])
-    if entities is None:
-        return users.limit(0)
-    renamed = entities.select(F.col("real_id").alias("user_id"), "new_id")
-    joined = renamed.join(users, "user_id", "left")
-    return joined.withColumn("user_id", F.col("new_id")).select(*users.columns)
 
 
 def _under_new_ids(values: DataFrame, entities: DataFrame | None, key: str) -> DataFrame:

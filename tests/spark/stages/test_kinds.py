@@ -158,7 +158,7 @@ def test_vectors_come_back_from_centroids_and_none_is_a_real_one(aligned):
 
 
 def test_what_one_user_has_comes_back_nowhere(aligned):
-    grain, _, train, made, step, _ = aligned
+    _, _, train, made, step, _ = aligned
     assert SECRET in set(train["lone_text"])
     assert LONE_VECTOR in [list(row) for row in train["lone_vector"]]
     assert not made["lone_text"].str.contains("zq").any()
@@ -170,8 +170,7 @@ def test_what_one_user_has_comes_back_nowhere(aligned):
         assert not private & set(made[name].dropna().str.lower()), name
     bios = step.read_own("users").select("feature_bio").toPandas()["feature_bio"]
     assert "likes shoes" in set(bios)
-    if grain == ENTITY:  # row generators re-enact users, with what they are
-        assert not set(bios) & {f"likes hat{n}" for n in range(USERS)}
+    assert not set(bios) & {f"likes hat{n}" for n in range(USERS)}
 
 
 def test_whole_values_stay_and_other_texts_are_of_their_pieces(aligned):
