@@ -58,12 +58,17 @@ class Plan:
 
 @dataclass(frozen=True)
 class RowCounts:
-    """Consumed rows of T, of S, and of the mixed set without its real ones, in all and by augment operator."""
+    """Consumed rows of T, of S, and of the mixed set without its real ones, in all and by augment operator.
+
+    `extra` is 0 where the mixed set holds no real rows at all: then there is nothing that others were added to, which
+    `holds_real` tells.
+    """
 
     train: int
     synthetic: int
     extra: int
     ops: dict[str, int]
+    holds_real: bool = True
 
 
 def count_consumed(inputs: EvaluationInputs, task: Task) -> RowCounts:
@@ -74,9 +79,16 @@ def count_consumed(inputs: EvaluationInputs, task: Task) -> RowCounts:
     kinds = reduce(DataFrame.unionByName, sides).groupBy("side", "origin", "op")
     found = kinds.agg(F.count(F.lit(1)).alias("rows")).toPandas()
     total = {side: int(found.loc[found["side"] == side, "rows"].sum()) for side in ("train", "synthetic")}
-    extra = found[(found["side"] == "mixed") & (found["origin"] != REAL)]
+    mixed = found[found["side"] == "mixed"]
+    holds_real = mixed.empty or bool((mixed["origin"] == REAL).any())
+    extra = mixed[(mixed["origin"] != REAL) & holds_real]
     by_op = extra[extra["origin"] == AUGMENTED].groupby("op")["rows"].sum().sort_index()
-    return RowCounts(**total, extra=int(extra["rows"].sum()), ops={str(op): int(num) for op, num in by_op.items()})
+    return RowCounts(
+        **total,
+        extra=int(extra["rows"].sum()),
+        ops={str(op): int(num) for op, num in by_op.items()},
+        holds_real=holds_real,
+    )
 
 
 def plan_arms(counts: RowCounts, *, full: bool) -> list[Plan]:

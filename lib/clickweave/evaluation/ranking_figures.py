@@ -29,19 +29,22 @@ SLICE_ROWS = frozenset(UPLIFTS.values()) - {UPLIFTS["all"]}  # parts of the one 
 DIVERSITY = {"coverage": "catalogue coverage@10", "gini": "Gini of exposure", "distance": "intra-list distance"}
 ROBUSTNESS = {"substituted": "NDCG@10, items substituted", "future": "NDCG@10, future"}
 NAMES = (NDCG_TSTR, RECALL_TSTR, *UPLIFTS.values(), AGREEMENT, *ROBUSTNESS.values(), *DIVERSITY.values())
-REAL_ALONE = "the mixed set holds real rows alone"
+REAL_ALONE, NO_REAL = "the mixed set holds real rows alone", "the mixed set holds no real rows"
 
 Metric = Literal["ndcg", "recall"]
 
 
 @dataclass(frozen=True)
 class Results:
-    """Trials by arm and recommender, the plans of the arms, and which recommenders are averaged."""
+    """Trials by arm and recommender, the plans of the arms, which recommenders are averaged, and why there is no arm
+    `mixed` where there is none.
+    """
 
     trials: dict[str, dict[str, Trial]]
     plans: dict[str, Plan]
     averaged: tuple[str, ...]
     seed: int
+    no_mixed: str = REAL_ALONE
 
     def panel(self, arm: str, part: str = "all", metric: Metric = "ndcg") -> np.ndarray:
         """Mean over the averaged recommenders (S, U)."""
@@ -130,7 +133,7 @@ def judge_uplift(results: Results, part: str) -> Row:
         return not_applicable(title, f"{known.sum()} users of the test are of the slice, fewer than {MIN_USERS}")
     ceiling = float(np.nanmean(results.panel("real", part)))
     if "mixed" not in results.plans:
-        return not_applicable(title, REAL_ALONE, ceiling=ceiling)
+        return not_applicable(title, results.no_mixed, ceiling=ceiling)
     found = uplift(results, "mixed", part)
     best = found["ndcg"] - found["gain"]
     if best <= 0:
@@ -174,7 +177,7 @@ def report_robustness(results: Results, cases: str) -> Row:
         return not_applicable(title, "the split has no part future, or too few users have events there")
     change = {arm: change_of(results, arm, cases) for arm in ("real", "mixed") if arm in results.plans}
     if "mixed" not in change:
-        return not_applicable(title, REAL_ALONE, ceiling=change["real"])
+        return not_applicable(title, results.no_mixed, ceiling=change["real"])
     value, ceiling = change["mixed"], change["real"]
     return reported(title, value, ceiling=ceiling, note="less than trained on real rows alone" * (value > ceiling))
 
@@ -196,7 +199,7 @@ def report_diversity(results: Results, kind: str) -> Row:
     if not np.isfinite(ceiling):
         return not_applicable(title, "items have no attributes that could be compared")
     if "mixed" not in found:
-        return not_applicable(title, REAL_ALONE, ceiling=ceiling)
+        return not_applicable(title, results.no_mixed, ceiling=ceiling)
     value = float(np.mean(found["mixed"]))
     return reported(title, value, ceiling=ceiling, note=f"{value - ceiling:+.4f} against real rows alone")
 

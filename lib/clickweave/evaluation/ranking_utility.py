@@ -16,7 +16,15 @@ from clickweave.evaluation.ranking_cases import (
     substituted,
 )
 from clickweave.evaluation.ranking_curves import all_curves, slice_sizes
-from clickweave.evaluation.ranking_figures import MIN_USERS, NAMES, Results, all_rows, better_than_random
+from clickweave.evaluation.ranking_figures import (
+    MIN_USERS,
+    NAMES,
+    NO_REAL,
+    REAL_ALONE,
+    Results,
+    all_rows,
+    better_than_random,
+)
 from clickweave.evaluation.ranking_trials import Bench, ConstantScorer, K, run_trials, try_models
 from clickweave.evaluation.recommenders.protocol import Recommender, Task
 from clickweave.evaluation.recommenders.registry import fitting, recommender
@@ -71,7 +79,8 @@ def judge_ranking(
     if not averaged:
         rows, told = _unsaid(inputs, "trained on real rows no recommender ranks better than a random order")
         return rows, about | told
-    results = Results(trials, {plan.name: plan for plan in plans}, averaged, config.seed)
+    why = REAL_ALONE if counts.holds_real else NO_REAL
+    results = Results(trials, {plan.name: plan for plan in plans}, averaged, config.seed, why)
     return all_rows(results), about | all_curves(results)
 
 

@@ -260,6 +260,13 @@ def test_full_mode_has_all_arms_and_curves(make_inputs, fresh, toy, to_table):
     assert "2 recommenders are fewer than 5" in _by_name(rows)["agreement of recommenders"].note
 
 
+def test_a_mix_without_real_rows_is_no_uplift_of_them(make_inputs, fresh, to_table):
+    inputs = make_inputs(fresh, mixed=to_table(fresh), config=QUICK)
+    rows, detail = judge_ranking(inputs, recommenders={name: TOYS[name] for name in ("popularity", "together1.0")})
+    assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic"]
+    assert _by_name(rows)["ranking uplift"].note == "not applicable: the mixed set holds no real rows"
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
