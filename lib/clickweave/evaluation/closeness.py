@@ -56,6 +56,11 @@ class Closeness:
     nndr: float
     distances_N: np.ndarray
 
+    @property
+    def score(self) -> float:
+        """The share, at most the gate where two standard errors reach one half."""
+        return beyond_chance(SHARE, self.share, by_chance=self.share - 2 * self.error <= 0.5)
+
     def as_json(self) -> dict[str, Any]:
         quantiles = np.quantile(self.distances_N, np.linspace(0, 1, 21)).round(6).tolist()
         return {"dcr_share": self.share, "error": self.error, "nndr": self.nndr, "distance_quantiles": quantiles}
@@ -97,10 +102,10 @@ def closeness_rows(side: str, found: Mapping[str, Closeness]) -> list[Row]:
     why = "; a blended row stands beside the real one it was made from" if suffix else ""
     shares = judged(
         SHARE + suffix,
-        beyond_chance(SHARE, ours.share, by_chance=low <= 0.5),
+        ours.score,
         value=ours.share,
         ceiling=0.5,
-        controls={name: each.share for name, each in controls.items()},
+        controls={name: each.score for name, each in controls.items()},
         interval=(low, high),
         note=f"standard error {ours.error:.2g}; red above the gate unless one half lies within two of them{why}",
     )

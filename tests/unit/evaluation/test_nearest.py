@@ -62,7 +62,7 @@ def test_two_equal_neighbours_belong_to_nobody():
 def test_blocks_join_without_a_gap(monkeypatch):
     frames = drawn(40, 1), drawn(60, 2)
     whole = neighbours(*coded(frames, COLUMNS, 1))
-    monkeypatch.setattr("clickweave.evaluation.nearest.BLOCK_CELLS", 7 * 60)
+    monkeypatch.setattr("clickweave.evaluation.nearest.BLOCK_CELLS", 3 * 60)  # 40 rows: the last block has one
     parts = neighbours(*coded(frames, COLUMNS, 1))
     for name in ("place_N", "first_N", "second_N"):
         assert (getattr(whole, name) == getattr(parts, name)).all()
