@@ -90,6 +90,12 @@ def test_a_moved_gate_leaves_the_default_of_blocking_alone():
     assert _decide(judged("column shapes", 0.5), {"F1": GateChange(block=True, gate=0.6)}).refuses
 
 
+def test_what_is_said_of_a_figure_by_name_wins_over_what_is_said_of_its_row():
+    gates = {"P1": "grade", "P1 copied rows": "block"}
+    assert _decide(judged("copied rows", 9.0), gates).refuses
+    assert not _decide(judged("copied 5-grams", 9.0), gates).refuses
+
+
 def test_what_cannot_be_said_stays_so_under_a_moved_gate():
     assert _decide(not_applicable("column shapes", "few rows"), {"F1": GateChange(gate=0.9)}).grade == "na"
 
