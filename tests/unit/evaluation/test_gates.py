@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from clickweave.config.stages import GateChange
+from clickweave.config.gates import GateChange
 from clickweave.errors import ConfigError
 from clickweave.evaluation.gates import blocking_failures, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy, check_gates
