@@ -4,7 +4,7 @@ import math
 
 from told import full_manifests
 
-from clickweave.config.stages import GateChange
+from clickweave.config.gates import GateChange
 from clickweave.evaluation.gates import GATES, as_json, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.stage_figures import what_stages_did

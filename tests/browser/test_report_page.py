@@ -85,7 +85,7 @@ def test_a_report_without_pictures_has_its_gates_alone(open_page):
 def test_no_words_are_cut_and_the_page_is_no_wider_than_the_screen(open_page, size):
     page = open_page("full", size)
     assert page.evaluate("document.documentElement.scrollWidth") <= page.viewport_size["width"]
-    assert min(page.eval_on_selector_all("td.name", "all => all.map(one => one.clientWidth)")) >= 150
+    assert min(page.eval_on_selector_all("#gates td.name", "all => all.map(one => one.clientWidth)")) >= 150
     outside = """all => all.filter(one => {
         const inner = one.getBoundingClientRect(), outer = one.ownerSVGElement.getBoundingClientRect();
         return inner.left < outer.left - 1 || inner.right > outer.right + 1

@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from clickweave.config.base import Duration, Section
+from clickweave.config.gates import GateSetting
 from clickweave.config.targets import Target
 from clickweave.errors import ConfigError
 
@@ -216,26 +217,12 @@ class MixConfig(Section):
         return raw
 
 
-class GateChange(Section):
-    """What a recipe changes about a figure of the report; what is null stays as it is."""
-
-    block: bool | None = Field(None, description="whether a red figure refuses a publication")
-    gate: float | None = Field(None, description="the figure is amber from here on, in the figure's own unit")
-    target: float | None = Field(None, description="the figure is green from here on")
-
-
-_Gate = Annotated[
-    Annotated[Literal["block", "grade"], Tag("<word>")] | Annotated[GateChange, Tag("<change>")],
-    Discriminator(lambda value: "<change>" if isinstance(value, dict | GateChange) else "<word>"),
-]
-
-
 class EvaluateConfig(Section):
     """Judging the result against the holdout."""
 
     sample_rows: int = Field(20_000, ge=100, description="most rows a side that reach the driver; seeded")
     utility_seeds: int = Field(5, ge=1, description="trainings per arm")
-    gates: dict[str, _Gate] = Field(
+    gates: dict[str, GateSetting] = Field(
         {},
         description="row of the report (F1), or row and name (F7 label rate) -> block, grade or {block: true, gate: "
         "0.98, target: 0.995}; the report marks what was loosened",

@@ -28,7 +28,7 @@ def data_card(
         about: a paragraph before the counts, such as `about_days`.
         what_if: items that do not exist.
     """
-    verdict = report["verdict"]
+    verdict, more = report["verdict"], _sharing(recipe, shareable) + _of_what_if(what_if)
     return f"""# Data card: {recipe.dataset}
 
 {verdict["sentence"]} {verdict.get("findings", "")}
@@ -37,11 +37,10 @@ def data_card(
 Made by clickweave from a real click log, as {"a set to share in its place" if shareable else "a training set"}.
 
 ## Source and terms
-- Events: `{recipe.source.events.path}`
-- Items: {_path(recipe.source.items)}; users: {_path(recipe.source.users)}
+- Events: `{recipe.source.events.path}`; items: {_path(recipe.source.items)}; users: {_path(recipe.source.users)}
 - Terms: {recipe.terms or "not stated in the recipe; ask the owner of the log before sharing"}
 
-{_composition(counts, about, _sharing(recipe, shareable) + _of_what_if(what_if))}
+{_composition(counts, about, more)}
 
 ## Collection and processing
 {_made(recipe)}

@@ -7,7 +7,7 @@ bounds. A name that does not exist, or a mapping that changes nothing, is refuse
 from collections.abc import Mapping
 from dataclasses import replace
 
-from clickweave.config.stages import GateChange
+from clickweave.config.gates import GateChange
 from clickweave.errors import ConfigError
 from clickweave.evaluation.gates import BLOCKING_IDS, GATES, Gate, Row
 

@@ -3,7 +3,7 @@ from dataclasses import asdict
 
 import pytest
 
-from clickweave.config.stages import GateChange
+from clickweave.config.gates import GateChange
 from clickweave.errors import ConfigError
 from clickweave.evaluation.gates import blocking_failures, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy, check_gates
@@ -88,6 +88,12 @@ def test_a_moved_gate_leaves_the_default_of_blocking_alone():
     assert _decide(judged("hard rules", 0.5), gates).refuses
     assert not _decide(judged("column shapes", 0.5), gates).refuses
     assert _decide(judged("column shapes", 0.5), {"F1": GateChange(block=True, gate=0.6)}).refuses
+
+
+def test_what_is_said_of_a_figure_by_name_wins_over_what_is_said_of_its_row():
+    gates = {"P1": "grade", "P1 copied rows": "block"}
+    assert _decide(judged("copied rows", 9.0), gates).refuses
+    assert not _decide(judged("copied 5-grams", 9.0), gates).refuses
 
 
 def test_what_cannot_be_said_stays_so_under_a_moved_gate():

@@ -3,7 +3,7 @@
 import pages
 import pytest
 
-from clickweave.evaluation.gates import as_json, judged
+from clickweave.evaluation.gates import as_json, judged, not_applicable
 from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.verdict import grouped, verdict
 
@@ -42,6 +42,7 @@ def test_leaks_are_named_and_what_was_not_tested_is_not_called_clean():
     assert "no leak found by P1" in findings(judged("copied rows", 0.0))
     assert "a leak shows in P1 copied rows" in findings(judged("copied rows", 0.0), judged("copied rows", 9.0))
     assert "leaks could not be tested" in findings(judged("column shapes", 1.0))
+    assert "leaks could not be tested" in findings(not_applicable("copied rows", "no holdout"))
 
 
 @pytest.mark.parametrize(

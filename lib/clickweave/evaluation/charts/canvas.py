@@ -114,7 +114,7 @@ class Axes:
         parts, free = [], 0.0
         for value, words in labels:
             half = len(words) * LETTER / 2
-            x = min(max(self.at_x(value), half + 1), WIDTH - half - 1)
+            x = min(max(self.at_x(value), half + 3), WIDTH - half - 3)
             if x - half >= free:
                 parts.append(text(x, self.bottom + 17, words, "mid"))
                 free = x + half + 2
