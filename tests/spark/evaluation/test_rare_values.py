@@ -5,7 +5,7 @@ import pytest
 from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
-from clickweave.evaluation.gates import apply_policy
+from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.rare_values import GRADED_ONLY, PAIRS, TUPLES, VALUES, judge_rare
 
 MORE = {"query": "query", "user_features": {"taste": "categorical", "city": "categorical", "age": "numeric"}}

@@ -120,7 +120,7 @@ REFUSED = [
     ("schema.labels", {"column": "b"}, "name the event types too"),
     ("schema.labels", {"column": "b", "order": ["view", "view"]}, "stands twice"),
     ("schema.labels", {"click": {"column": "r"}}, "at_least' is missing"),
-    ("evaluate.gates", {"F2": "block"}, "unknown row 'F2'; rows are F1"),
+    ("evaluate.gates", {"F9": "block"}, "unknown row 'F9'; rows are F1"),
     ("evaluate.gates", {"F1 shapes": "block"}, "unknown figure 'F1 shapes'"),
     ("evaluate.gates", {"F1": {"gate": 0.97}}, "'F1' changes nothing"),
     ("evaluate.gates", {"F1": {"gat": 0.9}}, "unknown key 'evaluate.gates.F1.gat'; did you mean 'gate'?"),

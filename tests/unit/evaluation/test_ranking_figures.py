@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from clickweave.evaluation.gates import apply_policy
 from clickweave.evaluation.intervals import LEVEL
+from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.ranking_arms import RowCounts, plan_arms
 from clickweave.evaluation.ranking_curves import all_curves, recommend_ratio, uplifts
 from clickweave.evaluation.ranking_figures import (
