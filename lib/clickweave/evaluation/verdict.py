@@ -103,13 +103,17 @@ def _gain(row: Mapping[str, Any]) -> str:
 
 
 def _leaks(rows: Sequence[Mapping[str, Any]]) -> str:
-    """Whether a row P is red; what was not tested is not called clean."""
+    """Whether a row P is red, those apart that may not refuse; what was not tested is not called clean."""
     tested = [row for row in rows if row["id"].startswith("P") and row["grade"] != "na"]
-    red = [f"{row['id']} {row['name']}" for row in tested if row["grade"] == "red"]
-    if red:
-        return f"a leak shows in {', '.join(red)}"
-    ids = list(dict.fromkeys(row["id"] for row in tested))
-    return f"no leak found by {', '.join(ids)}" if ids else "leaks could not be tested"
+    red = [row for row in tested if row["grade"] == "red"]
+    leaks, graded = (
+        [f"{row['id']} {row['name']}" for row in red if bool(row["blocks"]) == blocks] for blocks in (True, False)
+    )
+    clean = list(dict.fromkeys(row["id"] for row in tested if row not in red))
+    parts = [f"a leak shows in {', '.join(leaks)}"] if leaks else []
+    parts += [f"no leak found by {', '.join(clean)}"] if clean and not leaks else []
+    parts += [f"beyond their gates, but only graded: {', '.join(graded)}"] if graded else []
+    return "; ".join(parts) or "leaks could not be tested"
 
 
 def _loosened(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -41,6 +41,9 @@ def test_no_uplift_is_told_of_where_none_was_measured():
 def test_leaks_are_named_and_what_was_not_tested_is_not_called_clean():
     assert "no leak found by P1" in findings(judged("copied rows", 0.0))
     assert "a leak shows in P1 copied rows" in findings(judged("copied rows", 0.0), judged("copied rows", 9.0))
+    graded = findings(judged("DCR share", 0.5), judged("copied rows", 9.0), gates={"P1": "grade"})
+    assert "no leak found by P2; beyond their gates, but only graded: P1 copied rows" in graded
+    assert "no leak" not in findings(judged("copied rows", 9.0), gates={"P1": "grade"})
     assert "leaks could not be tested" in findings(judged("column shapes", 1.0))
     assert "leaks could not be tested" in findings(not_applicable("copied rows", "no holdout"))
 
