@@ -15,6 +15,7 @@ from clickweave.evaluation.stage_figures import what_stages_did
 from clickweave.evaluation.verdict import verdict
 
 SCHEMA_VERSION = 1
+LETTERS = "FURDP"  # fidelity, utility, robustness, diversity, privacy: the order of rows
 Progress = Callable[[str], None]
 _T = TypeVar("_T")
 
@@ -37,7 +38,8 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
     judged: dict[str, Judged] = {}
     for name, judge in METRICS.items():
         judged |= timed(name, lambda judge=judge: judge(evidence))  # type: ignore[misc]
-    all_rows = [row for rows, _ in judged.values() for row in rows]
+    found = [row for rows, _ in judged.values() for row in rows]
+    all_rows = sorted(found, key=lambda row: (LETTERS.index(row.id[0]), row.id))
     rows = apply_policy(all_rows, inputs.config.gates, graded_only=never_blocking(inputs.schema))
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,

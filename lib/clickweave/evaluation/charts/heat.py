@@ -5,7 +5,7 @@ from html import escape
 
 from clickweave.evaluation.charts.canvas import WIDTH, svg, text
 
-_LEFT, _TOP, _RIGHT = 96, 80, 46  # turned names of columns lean to the right
+_LEFT, _TOP, _RIGHT = 116, 80, 46  # turned names of columns lean to the right
 
 
 def heat(
