@@ -224,7 +224,7 @@ def test_perfect_generator_teaches_what_real_rows_teach(quick):
     assert found["NDCG@10, train on S"].ceiling > 2 * detail["random_ndcg"]
     assert found["agreement of recommenders"].grade != "na"
     assert found["intra-list distance"].grade == "reported"
-    assert found["NDCG@10, items substituted"].value < 0
+    assert found["NDCG@10, items substituted"].grade == "reported"
     assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic", "mixed", "repeated"]
     assert "popularity" not in detail["recommenders"]["averaged"]
     json.dumps(detail, allow_nan=False)
