@@ -31,6 +31,7 @@ from clickweave.evaluation.recommenders.registry import fitting, recommender
 
 QUICK = ("popularity", "content", "als", "item_knn")
 QUICK_USERS, FULL_USERS = 1_000, 2_000
+MAX_SCORES = 200_000_000  # of one model: at a million items the figures are of 200 users
 SUBSTITUTED = 0.1  # share of history items that R1 changes
 LEVEL = 1  # a row counts as consumed where any label was reached; in logs without labels every row of the log is
 RULES = (
@@ -49,8 +50,8 @@ def judge_ranking(
     """All ranking rows, in the order of NAMES, and what a page draws of them.
 
     Cost: five jobs for cases, candidates, their attributes and counts; then arms x recommenders x seeds trainings, 4 x
-    4 x 1 in mode quick. The driver holds O(items), at most FULL_USERS histories, and a figure per arm, recommender,
-    seed, slice and user.
+    4 x 1 in mode quick; at most MAX_SCORES scores a model. The driver holds O(items), at most FULL_USERS histories, and
+    a figure per arm, recommender, seed, slice and user.
 
     Args:
         recommenders: by name; None: those of the registry that the log can train, in mode quick those in QUICK.
@@ -86,12 +87,18 @@ def judge_ranking(
 
 def _bench(inputs: EvaluationInputs, task: Task, limit: int) -> Bench:
     catalogue = fit_catalogue(inputs.train, inputs.items, task)
+    limit = most_users(limit, len(catalogue.items))
     cases = holdout_cases(inputs.holdout, task, catalogue, limit)
     others = {"substituted": substituted(cases, catalogue, SUBSTITUTED, inputs.config.seed)}
     if inputs.future is not None:
         later = future_cases(inputs.train, inputs.future, task, catalogue, limit)
         others |= {"future": later} if later.num_users >= MIN_USERS else {}
     return Bench(catalogue, cases, content_of(inputs.items, task, catalogue), others, inputs.config.seed)
+
+
+def most_users(limit: int, num_items: int) -> int:
+    """So many users are ranked for, at most: all items are ranked for each, so fewer where there are many items."""
+    return max(MIN_USERS, min(limit, MAX_SCORES // max(num_items, 1)))
 
 
 def _chosen(inputs: EvaluationInputs) -> dict[str, Recommender]:

@@ -11,6 +11,7 @@ from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.ranking_arms import RowCounts, plan_arms
 from clickweave.evaluation.ranking_curves import all_curves, recommend_ratio, uplifts
 from clickweave.evaluation.ranking_figures import (
+    MIN_USERS,
     NAMES,
     SLICE_ROWS,
     UPLIFTS,
@@ -22,6 +23,7 @@ from clickweave.evaluation.ranking_figures import (
     judge_uplift,
 )
 from clickweave.evaluation.ranking_trials import Trial
+from clickweave.evaluation.ranking_utility import most_users
 
 NUM_USERS = 300
 COUNTS = RowCounts(train=1000, synthetic=1000, extra=500, ops={"crop": 100})
@@ -191,3 +193,7 @@ def test_sparsity_curve_has_both_sides_at_every_share():
     assert [point["share"] for point in curve] == [0.05, 0.1, 0.25, 0.5, 1.0]
     assert curve[0]["with_extra"]["ndcg"] - curve[0]["real"]["ndcg"] == pytest.approx(0.05)
     assert all_curves(_results({"real": 0.2}))["sparsity"] == []
+
+
+def test_a_large_catalogue_is_ranked_for_fewer_users_and_never_for_too_few():
+    assert [most_users(1000, num) for num in (0, 1_700, 1_000_000, 10**9)] == [1000, 1000, 200, MIN_USERS]
