@@ -37,8 +37,6 @@ def without_rare(run: StageRun, table: DataFrame, real: DataFrame, names: list[s
     """A table of real users without values that fewer than encode.min_users of them have, since a generated user who
     re-enacts one of those would tell of that one.
     """
-    if not run.recipe.align.privacy_filter:
-        return table
     private = privacy.private_values(real, names, min_users=run.recipe.encode.min_users)
     table, marks = privacy.without_private_values(table, private)
     return table.drop(*marks)
