@@ -48,7 +48,7 @@ def call(*args) -> Outcome:
     return Outcome(code, out.getvalue(), err.getvalue())
 
 
-def spawn(program: str, *args, env=None, timeout_s: float = 240) -> Outcome:
+def spawn(program: str, *args, env=None, timeout_s: float = 420) -> Outcome:
     """A program of the environment in a process of its own; code -9 after SIGKILL."""
     inherited = os.environ | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYSPARK_PYTHON": sys.executable}
     found = subprocess.run(
