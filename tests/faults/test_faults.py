@@ -163,11 +163,11 @@ def test_publishers_of_other_days_lose_none_and_a_killed_one_adds_none(tmp_path)
 
 @pytest.fixture
 def tiny_disk(tmp_path):
-    """A disk of 1 MiB; skips where mounting is not permitted."""
+    """A disk of 4 MiB; skips where mounting is not permitted."""
     place = tmp_path / "tiny"
     place.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(place)], capture_output=True, text=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(place)], capture_output=True, text=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"mount is not permitted here: {mounted.stderr.strip()}")

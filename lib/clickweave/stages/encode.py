@@ -48,6 +48,7 @@ def run(run: StageRun) -> StageResult:
     else:
         buckets, max_file_rows, order = max(1, num_rows // (8 * group_rows)), group_rows, ["row_id"]
         inputs = row_inputs(train)
+    kept = inputs
     implied = fit_derived(inputs, log, grain)
     planned = without_derived(planned_columns(log, grain), implied)
     times = fit_times(inputs, planned, timed=log.event_time is not None, num_bins=config.num_bins)
@@ -67,7 +68,7 @@ def run(run: StageRun) -> StageResult:
         held &= F.col(LENGTH) <= max(LEAST_VALIDATING, config.validation_share * num_rows / 5)
     coded = _in_order(rows, spec, held, order, buckets, config.seed)
     shards = run.write("shards", coded, partition_by="part", max_file_rows=max_file_rows)
-    inputs.unpersist()
+    kept.unpersist()
     spec = with_bin_counts(spec, shards)
     files.write_text(run.file("codec.json"), spec.to_json())
     keep_for_other_days(run, spec, train)

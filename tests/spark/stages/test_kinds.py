@@ -173,6 +173,12 @@ def test_what_one_user_has_comes_back_nowhere(aligned):
     assert not set(bios) & {f"likes hat{n}" for n in range(USERS)}
 
 
+def test_encode_of_columns_with_parts_leaves_nothing_on_the_executors_disks(aligned):
+    *_, step, _ = aligned
+    levels = [held.getStorageLevel() for held in step.spark.sparkContext._jsc.getPersistentRDDs().values()]
+    assert [level for level in levels if not level.useMemory()] == []
+
+
 def test_whole_values_stay_and_other_texts_are_of_their_pieces(aligned):
     _, codec, train, made, _, result = aligned
     assert (made["q"] == "blue hat").sum() >= (train["q"] == "blue hat").sum() > 0
