@@ -4,7 +4,7 @@ A judge answers {key of `details`: (rows, detail)}. It is a pure function of `Ev
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
@@ -20,7 +20,7 @@ from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import Row, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.membership import judge_membership
+from clickweave.evaluation.membership import AUC, TPR, judge_membership
 from clickweave.evaluation.privacy import graded_only, judge_copies
 from clickweave.evaluation.ranking_figures import SLICE_ROWS
 from clickweave.evaluation.ranking_utility import judge_ranking
@@ -30,6 +30,7 @@ from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples,
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise
+HOLDS_REAL = "graded only, as the mixed set holds real users' own rows"
 Judged = tuple[list[Row], dict[str, Any]]
 
 
@@ -119,6 +120,13 @@ def _click_model(of: Evidence) -> dict[str, Judged]:
     return {"U1": judge_utility(of.samples, schema, target, sizes, of.inputs.config.utility_seeds)}
 
 
+def _membership(of: Evidence) -> dict[str, Judged]:
+    rows, detail = judge_membership(of.inputs)
+    if of.origins.get(REAL):
+        rows = [row if row.grade == "na" else replace(row, note=f"{row.note}; {HOLDS_REAL}") for row in rows]
+    return {"P3": (rows, detail)}
+
+
 def _one(result: tuple[Row, dict[str, Any]]) -> Judged:
     return [result[0]], result[1]
 
@@ -132,11 +140,16 @@ METRICS: dict[str, Callable[[Evidence], dict[str, Judged]]] = {
     "rankings (U2 to U4, D1, R1)": lambda of: {"ranking": judge_ranking(of.inputs, of.on_progress)},
     "copies (P1)": lambda of: {"P1": judge_copies(of.inputs, of.sides.independent)},
     "nearest rows (P2)": lambda of: {"P2": closeness.judge_closeness(of.inputs)},
-    "membership (P3)": lambda of: {"P3": judge_membership(of.inputs)},
+    "membership (P3)": _membership,
     "values of few users (P4)": lambda of: {"P4": rare_values.judge_rare(of.inputs)},
 }
 
 
-def never_blocking(schema: SchemaConfig) -> frozenset[str]:
-    """Names of figures that refuse nothing unless a recipe says so, though their id does."""
-    return frozenset(graded_only(schema) | SLICE_ROWS | closeness.GRADED_ONLY | rare_values.GRADED_ONLY)
+def never_blocking(schema: SchemaConfig, *, holds_real: bool) -> frozenset[str]:
+    """Names of figures that refuse nothing unless a recipe says so, though their id does.
+
+    Args:
+        holds_real: whether the mixed set holds real rows, and so gives away who was there itself.
+    """
+    graded = graded_only(schema) | SLICE_ROWS | closeness.GRADED_ONLY | rare_values.GRADED_ONLY
+    return frozenset(graded | {AUC, TPR}) if holds_real else frozenset(graded)

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from clickweave.contracts.tables import REAL
 from clickweave.evaluation import pictures
 from clickweave.evaluation.gates import as_json
 from clickweave.evaluation.inputs import EvaluationInputs
@@ -40,7 +41,8 @@ def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda messag
         judged |= timed(name, lambda judge=judge: judge(evidence))  # type: ignore[misc]
     found = [row for rows, _ in judged.values() for row in rows]
     all_rows = sorted(found, key=lambda row: (LETTERS.index(row.id[0]), row.id))
-    rows = apply_policy(all_rows, inputs.config.gates, graded_only=never_blocking(inputs.schema))
+    graded_only = never_blocking(inputs.schema, holds_real=evidence.origins.get(REAL, 0) > 0)
+    rows = apply_policy(all_rows, inputs.config.gates, graded_only=graded_only)
     report: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "run": {key: value for key, value in inputs.run.items() if key != "stages"},

@@ -8,6 +8,7 @@ from told import full_manifests
 
 from clickweave.config.stages import EvaluateConfig
 from clickweave.evaluation.gates import blocking_failures
+from clickweave.evaluation.metrics import HOLDS_REAL
 from clickweave.evaluation.render import render_html
 from clickweave.evaluation.report import build_report
 from clickweave.evaluation.samples import draw_samples
@@ -50,7 +51,11 @@ def test_copies_refuse_publication_unless_the_recipe_says_grade(make_inputs, cop
 
 def test_copies_are_graded_where_the_recipe_says_so(make_inputs, copied):
     config = EvaluateConfig(sample_rows=100, utility_seeds=1, utility="off", gates={"P1": "grade"})
-    assert not any("P1" in line for line in blocking_failures(build_report(make_inputs(copied, config=config))))
+    report = build_report(make_inputs(copied, config=config))
+    assert not any("P1" in line for line in blocking_failures(report))
+    membership = _rows(report)["membership AUC"]  # real users' own rows are in the mix
+    assert (membership["grade"], membership["blocks"]) == ("red", False)
+    assert membership["note"].endswith(HOLDS_REAL)
 
 
 def test_zero_synthetic_rows_are_a_legal_answer(make_inputs):
@@ -77,6 +82,7 @@ def test_a_mix_of_generated_rows_alone_is_no_uplift_of_real_ones(make_inputs, fr
     report = build_report(make_inputs(fresh, mixed=to_table(fresh), config=config))
     row = _rows(report)["uplift of the mixed set"]
     assert (row["grade"], row["note"]) == ("na", "not applicable: the mixed set holds no real rows")
+    assert _rows(report)["membership AUC"]["blocks"]
 
 
 def test_log_without_negatives_has_no_click_model(make_inputs, toy):
