@@ -134,7 +134,7 @@ def _terms_bind(recipe: Recipe) -> str:
 
 
 _RE_ENACTED = """Users of generated rows have new ids, but re-enact real users of the training part with
-their attributes"""
+those of their attributes that others have too"""
 _NOT_TO_BE_SHARED = f"""{_RE_ENACTED}; this mix also holds real rows. Neither is anonymous: share it only with whom the
 log may be shared."""
 _SHAREABLE = """This mix is shareable: it was checked to hold generated rows alone, no real, augmented or blended row,

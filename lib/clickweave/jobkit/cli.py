@@ -1,5 +1,7 @@
 """The command line: `clickweave run`, one command per stage, export, report, compare, describe."""
 
+import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -209,6 +211,10 @@ def _failing_loudly(debug: bool) -> Iterator[None]:
     """One line on standard error and the error's exit code; the stack trace only with --debug."""
     try:
         yield
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads the output has stopped, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(128 + signal.SIGPIPE) from None
     except (Exception, KeyboardInterrupt) as error:
         known: ClickweaveError = translate(error)
         if debug:

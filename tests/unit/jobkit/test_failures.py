@@ -1,4 +1,9 @@
 import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,3 +62,14 @@ def test_an_unknown_failure_says_its_kind_and_how_to_see_more():
 def test_exit_codes_are_the_documented_ones():
     kinds = (errors.ConfigError, errors.ContractError, errors.BundleError, errors.TrainingError, errors.GateFailed)
     assert [kind.exit_code for kind in (*kinds, errors.PublishError)] == [2, 3, 3, 4, 5, 6]
+
+
+def test_a_reader_who_has_stopped_is_no_unexpected_error():
+    read, write = os.pipe()
+    os.close(read)
+    program = Path(sys.executable).parent / "clickweave"
+    done = subprocess.run(
+        [program, "describe", "--defaults"], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (128 + signal.SIGPIPE, "")
