@@ -1,18 +1,16 @@
 """F2, F5 and F6: items and histories, counted on Spark in few passes."""
 
-from typing import Any
 
 import pandas as pd
 
 from clickweave.evaluation import items
 from clickweave.evaluation.controls import control_histories
-from clickweave.evaluation.gates import Row, not_applicable
+from clickweave.evaluation.gates import Judged, not_applicable
 from clickweave.evaluation.histories import MAX_TOKENS, USER, count_lengths, count_steps, history_events, user_features
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.sequence_detection import HISTORIES, judge_histories
 from clickweave.evaluation.sequences import NAMES, judge_sequences
 
-Judged = tuple[list[Row], dict[str, Any]]
 _F2 = (items.FREQUENCIES, items.BANDS, items.DISTINCT, items.INVENTED)
 
 

@@ -119,6 +119,9 @@ class Row:
     loosened: bool = False
 
 
+Judged = tuple[list[Row], dict[str, Any]]  # rows, and what a page draws of them
+
+
 def judged(
     name: str,
     score: float,

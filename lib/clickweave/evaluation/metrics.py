@@ -18,7 +18,7 @@ from clickweave.evaluation.columns import Column, judged_columns
 from clickweave.evaluation.controls import redraw_sample
 from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
-from clickweave.evaluation.gates import Row, not_applicable
+from clickweave.evaluation.gates import Judged, Row, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.membership import AUC, TPR, judge_membership
 from clickweave.evaluation.privacy import graded_only, judge_copies
@@ -31,7 +31,6 @@ from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise
 HOLDS_REAL = "graded only, as the mixed set holds real users' own rows"
-Judged = tuple[list[Row], dict[str, Any]]
 
 
 @dataclass(frozen=True)

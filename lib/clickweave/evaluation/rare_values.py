@@ -28,6 +28,7 @@ from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import BLENDED, GENERATED, feature_column
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.frames.align.texts import same_text
 
 VALUES, PAIRS, TUPLES = "rare values", "rare attribute pairs", "rare attribute tuples"
 GRADED_ONLY = frozenset({PAIRS, TUPLES})  # rows that do not block by default
@@ -166,7 +167,7 @@ def _values(df: DataFrame, users: DataFrame | None, parts: list[Part], schema: S
 
 def _exploded(df: DataFrame, who: str, rows: Column, parts: list[tuple[int, Part]], texts: set[str]) -> DataFrame:
     def key(part: Part) -> Column:
-        values = [_same(F.col(name)) if name in texts else F.col(name).cast("string") for name in part.names]
+        values = [same_text(F.col(name)) if name in texts else F.col(name).cast("string") for name in part.names]
         whole = reduce(Column.__and__, [value.isNotNull() for value in values])
         return F.when(whole, F.xxhash64(*values))
 
@@ -201,7 +202,3 @@ def _with_tenths(inputs: EvaluationInputs) -> DataFrame | None:
 def _tenth(value: Column, cuts: list[float] | None) -> Column:
     above = [(value > F.lit(cut)).cast("int") for cut in cuts or []]
     return reduce(Column.__add__, above, F.when(value.isNotNull(), F.lit(0)))
-
-
-def _same(value: Column) -> Column:
-    return F.lower(F.trim(F.regexp_replace(value, r"(?U)\s+", " ")))

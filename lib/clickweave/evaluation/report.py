@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from clickweave.contracts.tables import REAL
 from clickweave.evaluation import pictures
-from clickweave.evaluation.gates import as_json
+from clickweave.evaluation.gates import Judged, as_json
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.metrics import METRICS, Evidence, Judged, never_blocking
+from clickweave.evaluation.metrics import METRICS, Evidence, never_blocking
 from clickweave.evaluation.policy import apply_policy
 from clickweave.evaluation.rhythm import measure_rhythm
 from clickweave.evaluation.stage_figures import what_stages_did

@@ -16,7 +16,7 @@ def private_texts(real: DataFrame, name: str, *, min_users: int) -> DataFrame:
     Args:
         real: one row per event (or user), `name` and entity_id.
     """
-    known = real.where(F.col(name).isNotNull()).select(_same(name).alias("_same"), "entity_id")
+    known = real.where(F.col(name).isNotNull()).select(same_text(F.col(name)).alias("_same"), "entity_id")
     counted = known.groupBy("_same").agg(F.count_distinct("entity_id").alias("_users"))
     return counted.where(F.col("_users") < min_users).select("_same")
 
@@ -24,7 +24,7 @@ def private_texts(real: DataFrame, name: str, *, min_users: int) -> DataFrame:
 def marked_private(rows: DataFrame, private: DataFrame, name: str) -> DataFrame:
     """Rows with `_private`: whether their text is one of these. Every row stays once; one join by text."""
     marks = private.withColumn(_PRIVATE, F.lit(True))
-    joined = rows.withColumn("_same", _same(name)).join(marks, "_same", "left").drop("_same")
+    joined = rows.withColumn("_same", same_text(F.col(name))).join(marks, "_same", "left").drop("_same")
     return joined.withColumn(_PRIVATE, F.coalesce(_PRIVATE, F.lit(False)))
 
 
@@ -47,5 +47,6 @@ def replaced_private(marked: DataFrame, name: str, frequent: tuple[str, ...], *k
     return marked.withColumn(name, F.when(F.col(_PRIVATE), value).otherwise(F.col(name))).drop(_PRIVATE)
 
 
-def _same(name: str) -> Column:
-    return F.lower(F.trim(F.regexp_replace(F.col(name), r"(?U)\s+", " ")))
+def same_text(value: Column) -> Column:
+    """What texts that differ in case and white space alone have in common."""
+    return F.lower(F.trim(F.regexp_replace(value, r"(?U)\s+", " ")))
