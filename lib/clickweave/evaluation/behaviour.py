@@ -1,6 +1,5 @@
 """F2, F5 and F6: items and histories, counted on Spark in few passes."""
 
-
 import pandas as pd
 
 from clickweave.evaluation import items
