@@ -18,7 +18,11 @@ setup(
     license="Apache-2.0",
     package_dir={"": "lib"},
     packages=find_packages("lib"),
-    package_data={"clickweave.evaluation": ["**/*.j2", "**/*.css", "*.json"], "clickweave.jobkit": ["*.properties"]},
+    package_data={
+        "clickweave.evaluation": ["*.json"],
+        "clickweave.evaluation.page": ["templates/*"],
+        "clickweave.jobkit": ["*.properties"],
+    },
     python_requires=">=3.11,<3.12",
     install_requires=[
         "jinja2>=3.1,<4",

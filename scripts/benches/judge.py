@@ -18,7 +18,7 @@ from clickweave.evaluation.columns import Column, judged_columns
 from clickweave.evaluation.detection import detection_auc, side_by_side
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.privacy import judge_copies
+from clickweave.evaluation.privacy.copies import judge_copies
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 from clickweave.frames.normalise import canonical_events

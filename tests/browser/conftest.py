@@ -6,7 +6,7 @@ import shutil
 import pages
 import pytest
 
-from clickweave.evaluation.render import render_html
+from clickweave.evaluation.page.render import render_html
 
 SIZES = {"desktop": {"width": 1280, "height": 800}, "phone": {"width": 390, "height": 844}}
 SIZES |= {"paper": {"width": 760, "height": 1000}}

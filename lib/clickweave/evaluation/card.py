@@ -6,7 +6,7 @@ from typing import Any
 from clickweave.config.load import Recipe
 from clickweave.config.log import FileSource
 from clickweave.contracts.tables import ORIGINS
-from clickweave.evaluation.figures import bound, figure
+from clickweave.evaluation.page.figures import bound, figure
 from clickweave.frames.augment.chain import chain_name
 
 

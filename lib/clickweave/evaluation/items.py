@@ -8,7 +8,7 @@
 - invented items: ids of S that neither T nor the catalogue has. Items of what-if targets were asked for.
 
 Sides are compared at equal sizes n: T, H and S thinned (counts.py) to the least of them. A control is a bounded sample
-(controls.py) and is compared at its own size, T and H thinned to it.
+(sequences/controls.py) and is compared at its own size, T and H thinned to it.
 """
 
 from functools import reduce

@@ -12,21 +12,21 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import REAL
-from clickweave.evaluation import closeness, rare_values
-from clickweave.evaluation.behaviour import judge_behaviour
 from clickweave.evaluation.columns import Column, judged_columns
-from clickweave.evaluation.controls import redraw_sample
 from clickweave.evaluation.detection import judge_detection
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import Judged, Row, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.membership import AUC, TPR, judge_membership
-from clickweave.evaluation.privacy import graded_only, judge_copies
-from clickweave.evaluation.ranking_figures import SLICE_ROWS
-from clickweave.evaluation.ranking_utility import judge_ranking
+from clickweave.evaluation.privacy import closeness, rare_values
+from clickweave.evaluation.privacy.copies import graded_only, judge_copies
+from clickweave.evaluation.privacy.membership import AUC, TPR, judge_membership
+from clickweave.evaluation.ranking.figures import SLICE_ROWS
+from clickweave.evaluation.ranking.utility import judge_ranking
 from clickweave.evaluation.rates import control_counts, count_labels, judge_rates
 from clickweave.evaluation.rules import judge_rules
 from clickweave.evaluation.samples import Samples, bootstrap_copy, draw_samples, independent_columns, take
+from clickweave.evaluation.sequences.behaviour import judge_behaviour
+from clickweave.evaluation.sequences.controls import redraw_sample
 from clickweave.evaluation.utility import Sizes, choose_target, judge_utility
 
 MIN_ROWS = 200  # fewer rows a side, and a comparison of samples is noise

@@ -1,4 +1,4 @@
-"""The numbers behind the report's pictures, as plain JSON; what they look like is charts.py's."""
+"""The numbers behind the report's pictures, as plain JSON; what they look like is for page/charts."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""The whole evaluation as one JSON-able dict; render.py turns it into a page."""
+"""The whole evaluation as one JSON-able dict; page/render.py turns it into a page."""
 
 import math
 import time
@@ -11,7 +11,7 @@ from clickweave.evaluation.gates import Judged, as_json
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.metrics import METRICS, Evidence, never_blocking
 from clickweave.evaluation.policy import apply_policy
-from clickweave.evaluation.rhythm import measure_rhythm
+from clickweave.evaluation.sequences.rhythm import measure_rhythm
 from clickweave.evaluation.stage_figures import what_stages_did
 from clickweave.evaluation.verdict import verdict
 

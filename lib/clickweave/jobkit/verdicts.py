@@ -8,7 +8,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from clickweave.evaluation.figures import bound, figure
+from clickweave.evaluation.page.figures import bound, figure
 
 WIDTH = 100
 _COLOURS = {"green": "green", "amber": "yellow", "red": "red", "na": "dim", "reported": "default"}

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 
 from clickweave.contracts.tables import IS_WHAT_IF
 from clickweave.evaluation.card import about_days, data_card
-from clickweave.evaluation.render import render_html
+from clickweave.evaluation.page.render import render_html
 from clickweave.evaluation.shareable import without_fitted, without_single_rows
 from clickweave.stages.context import StageRun
 from clickweave.store import files

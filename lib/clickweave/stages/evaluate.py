@@ -4,7 +4,7 @@ from typing import Any
 
 from clickweave.contracts.tables import FUTURE, HOLDOUT, REFERENCE, TRAIN
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.render import render_html
+from clickweave.evaluation.page.render import render_html
 from clickweave.evaluation.report import build_report
 from clickweave.stages.context import StageResult, StageRun
 from clickweave.store import files

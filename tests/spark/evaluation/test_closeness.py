@@ -2,7 +2,7 @@ import pandas as pd
 import pytest
 from pyspark.sql import functions as F
 
-from clickweave.evaluation.closeness import BLENDS, RATIO, SHARE, compared_columns, draw_items, judge_closeness
+from clickweave.evaluation.privacy.closeness import BLENDS, RATIO, SHARE, compared_columns, draw_items, judge_closeness
 
 
 def judge(inputs):

@@ -8,12 +8,12 @@ import shoppers
 from pyspark.sql import functions as F
 from scipy.stats import entropy, ks_2samp
 
-from clickweave.evaluation import histories
-from clickweave.evaluation.behaviour import judge_behaviour
-from clickweave.evaluation.controls import control_histories, draw_histories
 from clickweave.evaluation.counts import ks_of_counts
-from clickweave.evaluation.histories import BIGRAM, GAP, MAX_TOKENS, SESSION, USER
 from clickweave.evaluation.items import category_column, count_items, item_tokens
+from clickweave.evaluation.sequences import histories
+from clickweave.evaluation.sequences.behaviour import judge_behaviour
+from clickweave.evaluation.sequences.controls import control_histories, draw_histories
+from clickweave.evaluation.sequences.histories import BIGRAM, GAP, MAX_TOKENS, SESSION, USER
 
 
 @pytest.fixture(scope="module")

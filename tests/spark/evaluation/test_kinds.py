@@ -8,7 +8,7 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.evaluation.columns import judged_columns
-from clickweave.evaluation.privacy import ROWS, judge_copies
+from clickweave.evaluation.privacy.copies import ROWS, judge_copies
 from clickweave.evaluation.samples import draw_samples, independent_columns
 
 KINDS = {"asked": "time", "spot": "vector", "note": "text"}

@@ -5,8 +5,16 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clickweave.evaluation import membership
-from clickweave.evaluation.membership import AUC, TPR, count_tokens, draw_targets, judge_membership, last_events, tokens
+from clickweave.evaluation.privacy import membership
+from clickweave.evaluation.privacy.membership import (
+    AUC,
+    TPR,
+    count_tokens,
+    draw_targets,
+    judge_membership,
+    last_events,
+    tokens,
+)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from clickweave.evaluation.privacy import GRAMS, PATTERNS, ROWS, Copies, excess, graded_only, judge_copies
+from clickweave.evaluation.privacy.copies import GRAMS, PATTERNS, ROWS, Copies, excess, graded_only, judge_copies
 from clickweave.evaluation.samples import draw_samples, independent_columns
 
 

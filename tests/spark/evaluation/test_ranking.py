@@ -10,8 +10,8 @@ from pyspark.sql import functions as F
 
 from clickweave.config.base import Section
 from clickweave.config.stages import EvaluateConfig
-from clickweave.evaluation.ranking_arms import Part, Plan, arm_events, count_consumed, entities_again, thin
-from clickweave.evaluation.ranking_cases import (
+from clickweave.evaluation.ranking.arms import Part, Plan, arm_events, count_consumed, entities_again, thin
+from clickweave.evaluation.ranking.cases import (
     Catalogue,
     content_of,
     fit_catalogue,
@@ -19,8 +19,8 @@ from clickweave.evaluation.ranking_cases import (
     holdout_cases,
     substituted,
 )
-from clickweave.evaluation.ranking_figures import NAMES
-from clickweave.evaluation.ranking_utility import judge_ranking
+from clickweave.evaluation.ranking.figures import NAMES
+from clickweave.evaluation.ranking.utility import judge_ranking
 from clickweave.evaluation.recommenders.protocol import Task
 
 QUICK = EvaluateConfig(utility="quick")

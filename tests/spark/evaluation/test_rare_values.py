@@ -6,7 +6,7 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.evaluation.policy import apply_policy
-from clickweave.evaluation.rare_values import GRADED_ONLY, PAIRS, TUPLES, VALUES, judge_rare
+from clickweave.evaluation.privacy.rare_values import GRADED_ONLY, PAIRS, TUPLES, VALUES, judge_rare
 
 MORE = {"query": "query", "user_features": {"taste": "categorical", "city": "categorical", "age": "numeric"}}
 

@@ -9,7 +9,7 @@ from told import full_manifests
 from clickweave.config.stages import EvaluateConfig
 from clickweave.evaluation.gates import blocking_failures
 from clickweave.evaluation.metrics import HOLDS_REAL
-from clickweave.evaluation.render import render_html
+from clickweave.evaluation.page.render import render_html
 from clickweave.evaluation.report import build_report
 from clickweave.evaluation.samples import draw_samples
 from clickweave.evaluation.utility import more_real

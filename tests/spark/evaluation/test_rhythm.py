@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from clickweave.evaluation.rhythm import GAPS_S, LENGTHS, measure_rhythm
+from clickweave.evaluation.sequences.rhythm import GAPS_S, LENGTHS, measure_rhythm
 
 
 @pytest.fixture(scope="module")

@@ -8,17 +8,23 @@ import pandas as pd
 import pytest
 import shoppers
 
-from clickweave.evaluation.behaviour import judge_behaviour
 from clickweave.evaluation.columns import judged_columns
 from clickweave.evaluation.detection import detection_auc
 from clickweave.evaluation.fidelity import Sides, judge_pairs, judge_shapes
 from clickweave.evaluation.gates import GATES
-from clickweave.evaluation.histories import MAX_TOKENS, count_lengths, count_steps, history_events, user_features
 from clickweave.evaluation.items import DISTINCT, FREQUENCIES, count_items, item_tokens, judge_items
 from clickweave.evaluation.rates import count_labels, judge_rates
 from clickweave.evaluation.samples import draw_samples, take
-from clickweave.evaluation.sequence_detection import HISTORIES, judge_histories
-from clickweave.evaluation.sequences import REPEATS, TRANSITIONS, judge_sequences
+from clickweave.evaluation.sequences.behaviour import judge_behaviour
+from clickweave.evaluation.sequences.detection import HISTORIES, judge_histories
+from clickweave.evaluation.sequences.histories import (
+    MAX_TOKENS,
+    count_lengths,
+    count_steps,
+    history_events,
+    user_features,
+)
+from clickweave.evaluation.sequences.shapes import REPEATS, TRANSITIONS, judge_sequences
 
 USERS = 1500
 SEEDS = [f"seed{number}" for number in range(10)]

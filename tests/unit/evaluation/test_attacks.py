@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from clickweave.evaluation import attacks
-from clickweave.evaluation.attacks import KINDS, Counts, attacked, chance_tpr
-from clickweave.evaluation.membership import AUC, TPR, Targets, attack_all, attack_scores, membership_rows
+from clickweave.evaluation.privacy import attacks
+from clickweave.evaluation.privacy.attacks import KINDS, Counts, attacked, chance_tpr
+from clickweave.evaluation.privacy.membership import AUC, TPR, Targets, attack_all, attack_scores, membership_rows
 
 NO_RUNS = {"pair": 0, "gram2": 0, "gram3": 0, "category": 0, "day": 0}
 

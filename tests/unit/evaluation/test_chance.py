@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from clickweave.evaluation.chance import beyond_chance, clustered_error
+from clickweave.evaluation.privacy.chance import beyond_chance, clustered_error
 
 
 @pytest.mark.parametrize(("value", "by_chance", "score"), [(0.6, False, 0.6), (0.6, True, 0.55), (0.53, True, 0.53)])

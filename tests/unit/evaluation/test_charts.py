@@ -3,7 +3,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from clickweave.evaluation import charts
+from clickweave.evaluation.page import charts
 
 HOSTILE = '"><script>alert(1)</script>'
 GAIN = {"gain": 0.1, "low": 0.0, "high": 0.2, "n": None}

@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clickweave.evaluation.closeness import RATIO, SHARE, closeness, closeness_rows, nearer_to_train
 from clickweave.evaluation.columns import Column
-from clickweave.evaluation.nearest import Neighbours
+from clickweave.evaluation.privacy.closeness import RATIO, SHARE, closeness, closeness_rows, nearer_to_train
+from clickweave.evaluation.privacy.nearest import Neighbours
 
 COLUMNS = [
     Column("item_id", "item", "values", "event"),

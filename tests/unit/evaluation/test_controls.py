@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clickweave.evaluation.controls import bootstrap_histories, independent_histories, redraw_items
+from clickweave.evaluation.sequences.controls import bootstrap_histories, independent_histories, redraw_items
 
 
 def _histories(seed=0, users=200):

@@ -7,7 +7,7 @@ from sklearn.neighbors import NearestNeighbors
 from sklearn.preprocessing import OneHotEncoder
 
 from clickweave.evaluation.columns import Column
-from clickweave.evaluation.nearest import coded, neighbours
+from clickweave.evaluation.privacy.nearest import coded, neighbours
 
 COLUMNS = [
     Column("item", "item", "values", "event"),
@@ -62,7 +62,7 @@ def test_two_equal_neighbours_belong_to_nobody():
 def test_blocks_join_without_a_gap(monkeypatch):
     frames = drawn(40, 1), drawn(60, 2)
     whole = neighbours(*coded(frames, COLUMNS, 1))
-    monkeypatch.setattr("clickweave.evaluation.nearest.BLOCK_CELLS", 3 * 60)  # 40 rows: the last block has one
+    monkeypatch.setattr("clickweave.evaluation.privacy.nearest.BLOCK_CELLS", 3 * 60)  # 40 rows: the last block has one
     parts = neighbours(*coded(frames, COLUMNS, 1))
     for name in ("place_N", "first_N", "second_N"):
         assert (getattr(whole, name) == getattr(parts, name)).all()

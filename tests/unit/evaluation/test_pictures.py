@@ -4,8 +4,8 @@ import pages
 import pandas as pd
 import pytest
 
+from clickweave.evaluation.page.sections import picture_sections, sources
 from clickweave.evaluation.pictures import popularity
-from clickweave.evaluation.sections import picture_sections, sources
 
 
 def test_popularity_is_the_share_of_the_item_at_each_rank():

@@ -6,7 +6,7 @@ from scipy import sparse
 from sklearn.metrics import ndcg_score
 from sklearn.metrics.pairwise import cosine_distances
 
-from clickweave.evaluation.ranking import (
+from clickweave.evaluation.ranking.metrics import (
     NOBODY,
     Pairs,
     catalogue_coverage,

@@ -1,6 +1,6 @@
 import pytest
 
-from clickweave.evaluation.ranking_arms import Part, RowCounts, plan_arms, reachable
+from clickweave.evaluation.ranking.arms import Part, RowCounts, plan_arms, reachable
 
 COUNTS = RowCounts(train=1000, synthetic=1000, extra=400, ops={"crop": 100, "insert": 50})
 

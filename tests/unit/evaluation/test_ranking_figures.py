@@ -8,9 +8,9 @@ from scipy.stats import kendalltau
 
 from clickweave.evaluation.intervals import LEVEL
 from clickweave.evaluation.policy import apply_policy
-from clickweave.evaluation.ranking_arms import RowCounts, plan_arms
-from clickweave.evaluation.ranking_curves import all_curves, recommend_ratio, uplifts
-from clickweave.evaluation.ranking_figures import (
+from clickweave.evaluation.ranking.arms import RowCounts, plan_arms
+from clickweave.evaluation.ranking.curves import all_curves, recommend_ratio, uplifts
+from clickweave.evaluation.ranking.figures import (
     MIN_USERS,
     NAMES,
     SLICE_ROWS,
@@ -22,8 +22,8 @@ from clickweave.evaluation.ranking_figures import (
     judge_tstr,
     judge_uplift,
 )
-from clickweave.evaluation.ranking_trials import Trial
-from clickweave.evaluation.ranking_utility import most_users
+from clickweave.evaluation.ranking.trials import Trial
+from clickweave.evaluation.ranking.utility import most_users
 
 NUM_USERS = 300
 COUNTS = RowCounts(train=1000, synthetic=1000, extra=500, ops={"crop": 100})

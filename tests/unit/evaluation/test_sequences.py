@@ -4,8 +4,8 @@ import pytest
 from scipy.stats import ks_2samp
 
 from clickweave.evaluation.counts import chance_ks
-from clickweave.evaluation.histories import BIGRAM, GAP, SESSION, USER
-from clickweave.evaluation.sequences import NAMES, REPEATS, TRANSITIONS, judge_sequences
+from clickweave.evaluation.sequences.histories import BIGRAM, GAP, SESSION, USER
+from clickweave.evaluation.sequences.shapes import NAMES, REPEATS, TRANSITIONS, judge_sequences
 
 
 def _counted(side, figure, values):

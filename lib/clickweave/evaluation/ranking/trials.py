@@ -10,11 +10,11 @@ import numpy as np
 from pyspark.sql import DataFrame
 from scipy import sparse
 
-from clickweave.evaluation import ranking
 from clickweave.evaluation.detection import side_by_side
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.ranking_arms import Plan, arm_events
-from clickweave.evaluation.ranking_cases import Cases, Catalogue
+from clickweave.evaluation.ranking import metrics
+from clickweave.evaluation.ranking.arms import Plan, arm_events
+from clickweave.evaluation.ranking.cases import Cases, Catalogue
 from clickweave.evaluation.recommenders.protocol import Fitted, Recommender, Task
 
 K = 10
@@ -102,9 +102,9 @@ def try_models(models: Sequence[Fitted], bench: Bench) -> Trial:
         }
 
     return Trial(
-        ndcg=by_slice(ranking.ndcg_at),
-        recall=by_slice(ranking.recall_at),
-        mrr=np.stack([ranking.reciprocal_rank(ranks, owners, num) for ranks, _ in ranked]),
+        ndcg=by_slice(metrics.ndcg_at),
+        recall=by_slice(metrics.recall_at),
+        mrr=np.stack([metrics.reciprocal_rank(ranks, owners, num) for ranks, _ in ranked]),
         lists=_mean([_of_lists(lists, bench) for _, lists in ranked]),
         others={name: _ndcg(models, other, bench) for name, other in bench.others.items()},
     )
@@ -114,14 +114,14 @@ def rank_cases(model: Fitted, cases: Cases, catalogue: Catalogue, seed: int) -> 
     """Ranks (P,) of the targets and lists (U, K) of each user among the candidates that they have not seen."""
     num_items = len(catalogue.items)
     size = max(1, MAX_CELLS // max(num_items, 1))
-    ties = ranking.draw_ties(cases.num_users, num_items, seed)
+    ties = metrics.draw_ties(cases.num_users, num_items, seed)
     ranks, lists = [], []
     for number, block in enumerate(cases.histories.blocks(size)):
         start, stop = number * size, number * size + block.num_users
         scores = model.score(block, catalogue.items)
-        keys = ranking.ranking_keys(scores, ties, start, seen=cases.seen.within(start, stop))
-        ranks.append(ranking.ranks_of(keys, cases.targets.within(start, stop)))
-        lists.append(ranking.top_lists(keys, K))
+        keys = metrics.ranking_keys(scores, ties, start, seen=cases.seen.within(start, stop))
+        ranks.append(metrics.ranks_of(keys, cases.targets.within(start, stop)))
+        lists.append(metrics.top_lists(keys, K))
     return np.concatenate(ranks), np.concatenate(lists)
 
 
@@ -145,17 +145,17 @@ def _try_arm(
 
 def _ndcg(models: Sequence[Fitted], cases: Cases, bench: Bench) -> np.ndarray:
     ranked = [rank_cases(model, cases, bench.catalogue, bench.seed)[0] for model in models]
-    return np.stack([ranking.ndcg_at(ranks, cases.targets.users, cases.num_users, K) for ranks in ranked])
+    return np.stack([metrics.ndcg_at(ranks, cases.targets.users, cases.num_users, K) for ranks in ranked])
 
 
 def _of_lists(lists: np.ndarray, bench: Bench) -> dict[str, float]:
     num_items = len(bench.catalogue.items)
     found = {
-        "coverage": ranking.catalogue_coverage(lists, num_items),
-        "gini": ranking.gini_of_exposure(lists, num_items),
+        "coverage": metrics.catalogue_coverage(lists, num_items),
+        "gini": metrics.gini_of_exposure(lists, num_items),
     }
     if bench.content is not None:
-        found["distance"] = float(np.nanmean(ranking.intra_list_distance(lists, bench.content)))
+        found["distance"] = float(np.nanmean(metrics.intra_list_distance(lists, bench.content)))
     return found
 
 

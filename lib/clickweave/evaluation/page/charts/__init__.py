@@ -5,10 +5,10 @@ and shape as well; each picture carries a title and a description for screen rea
 phone, so that their letters are readable there and stay in proportion elsewhere.
 """
 
-from clickweave.evaluation.charts.curves import lines, steps
-from clickweave.evaluation.charts.forest import forest
-from clickweave.evaluation.charts.heat import heat
-from clickweave.evaluation.charts.path import path
-from clickweave.evaluation.charts.shares import bars, scatter
+from clickweave.evaluation.page.charts.curves import lines, steps
+from clickweave.evaluation.page.charts.forest import forest
+from clickweave.evaluation.page.charts.heat import heat
+from clickweave.evaluation.page.charts.path import path
+from clickweave.evaluation.page.charts.shares import bars, scatter
 
 __all__ = ["bars", "forest", "heat", "lines", "path", "scatter", "steps"]

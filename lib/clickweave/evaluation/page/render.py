@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from clickweave.evaluation.figures import bound, figure, thousands, value_unit
-from clickweave.evaluation.sections import picture_sections, ratios_tried
+from clickweave.evaluation.page.figures import bound, figure, thousands, value_unit
+from clickweave.evaluation.page.sections import picture_sections, ratios_tried
 from clickweave.evaluation.verdict import grouped, tally
 
 _MARKS = {"green": "●", "amber": "▲", "red": "■", "reported": "○", "na": "\N{EN DASH}"}
@@ -17,7 +17,7 @@ _WORDS |= {"reported": "reported", "na": "not applicable"}
 def render_html(report: Mapping[str, Any]) -> str:
     """The page of a report as `build_report` made it (or as it was read back from report.json)."""
     environment = Environment(
-        loader=PackageLoader("clickweave.evaluation"),
+        loader=PackageLoader("clickweave.evaluation.page"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -5,8 +5,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clickweave.evaluation import charts
-from clickweave.evaluation.sections.parts import Figure, Section, picture, section
+from clickweave.evaluation.page import charts
+from clickweave.evaluation.page.sections.parts import Figure, Section, picture, section
 
 _MOST_RANKS, _FIRST_RANK = 4, 3  # lines that can still be told apart; their classes begin at n3
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from clickweave.evaluation.charts.canvas import WIDTH, Points, mark, place, span, svg, text
+from clickweave.evaluation.page.charts.canvas import WIDTH, Points, mark, place, span, svg, text
 
 _NAMES = 128  # room for the names of bars
 _NUMBERS = 52  # and for their figures

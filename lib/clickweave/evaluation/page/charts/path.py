@@ -5,7 +5,7 @@ from html import escape
 from itertools import pairwise
 from typing import Any
 
-from clickweave.evaluation.charts.canvas import WIDTH, svg, text
+from clickweave.evaluation.page.charts.canvas import WIDTH, svg, text
 
 _ROW, _TOP, _MAIN, _SIDE = 34, 26, 34, 14
 _NAMES, _ROWS, _TIMES = 52, 262, 282  # names begin, rows end, bars of time begin

@@ -28,12 +28,12 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.contracts.tables import DAY_US, GENERATED, feature_column
-from clickweave.evaluation import attacks
-from clickweave.evaluation.attacks import KINDS, Attacked, Counts
-from clickweave.evaluation.chance import beyond_chance
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.privacy import entity_bootstrap
+from clickweave.evaluation.privacy import attacks
+from clickweave.evaluation.privacy.attacks import KINDS, Attacked, Counts
+from clickweave.evaluation.privacy.chance import beyond_chance
+from clickweave.evaluation.privacy.copies import entity_bootstrap
 from clickweave.frames.align.privacy import compared_columns
 from clickweave.frames.draws import unit_draw
 

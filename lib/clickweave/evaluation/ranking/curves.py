@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from clickweave.evaluation.intervals import LEVEL, holm, interval, paired_means
-from clickweave.evaluation.ranking_arms import SHARES, Plan
-from clickweave.evaluation.ranking_cases import Cases, Catalogue
-from clickweave.evaluation.ranking_figures import MIN_USERS, ROBUSTNESS, Results, agreement, change_of, uplift
+from clickweave.evaluation.ranking.arms import SHARES, Plan
+from clickweave.evaluation.ranking.cases import Cases, Catalogue
+from clickweave.evaluation.ranking.figures import MIN_USERS, ROBUSTNESS, Results, agreement, change_of, uplift
 
 NO_UPLIFT = "no measurable uplift"
 

@@ -12,8 +12,8 @@ from scipy.stats import kendalltau
 
 from clickweave.evaluation.gates import Row, judged, not_applicable, reported
 from clickweave.evaluation.intervals import interval, p_not_above, paired_means
-from clickweave.evaluation.ranking_arms import Plan
-from clickweave.evaluation.ranking_trials import Trial
+from clickweave.evaluation.ranking.arms import Plan
+from clickweave.evaluation.ranking.trials import Trial
 
 FLOORS = ("popularity", "content")
 MIN_USERS = 20  # fewer with such targets, and a slice says nothing

@@ -5,7 +5,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from clickweave.evaluation.figures import SIDES
+from clickweave.evaluation.page.figures import SIDES
 
 Section = dict[str, Any]
 Figure = dict[str, Any]

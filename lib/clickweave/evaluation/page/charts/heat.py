@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from clickweave.evaluation.charts.canvas import WIDTH, svg, text
+from clickweave.evaluation.page.charts.canvas import WIDTH, svg, text
 
 _LEFT, _TOP, _RIGHT = 116, 80, 46  # turned names of columns lean to the right
 

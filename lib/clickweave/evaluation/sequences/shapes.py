@@ -18,7 +18,7 @@ import pandas as pd
 from clickweave.evaluation.counts import chance_ks, ks_of_counts, thinned
 from clickweave.evaluation.fidelity import total_variation
 from clickweave.evaluation.gates import Row, judged, not_applicable
-from clickweave.evaluation.histories import BIGRAM, GAP, MAX_TOKENS, SESSION, USER
+from clickweave.evaluation.sequences.histories import BIGRAM, GAP, MAX_TOKENS, SESSION, USER
 
 LENGTHS = {"session length": SESSION, "gap between events": GAP, "events per user": USER}
 TRANSITIONS, REPEATS = "category transitions", "repeat consumption"

@@ -5,8 +5,8 @@ from typing import Any
 
 from clickweave.evaluation.gates import Row, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.ranking_arms import count_consumed, plan_arms
-from clickweave.evaluation.ranking_cases import (
+from clickweave.evaluation.ranking.arms import count_consumed, plan_arms
+from clickweave.evaluation.ranking.cases import (
     MAX_HISTORY,
     MAX_TARGETS,
     content_of,
@@ -15,8 +15,8 @@ from clickweave.evaluation.ranking_cases import (
     holdout_cases,
     substituted,
 )
-from clickweave.evaluation.ranking_curves import all_curves, slice_sizes
-from clickweave.evaluation.ranking_figures import (
+from clickweave.evaluation.ranking.curves import all_curves, slice_sizes
+from clickweave.evaluation.ranking.figures import (
     MIN_USERS,
     NAMES,
     NO_REAL,
@@ -25,7 +25,7 @@ from clickweave.evaluation.ranking_figures import (
     all_rows,
     better_than_random,
 )
-from clickweave.evaluation.ranking_trials import Bench, ConstantScorer, K, run_trials, try_models
+from clickweave.evaluation.ranking.trials import Bench, ConstantScorer, K, run_trials, try_models
 from clickweave.evaluation.recommenders.protocol import Recommender, Task
 from clickweave.evaluation.recommenders.registry import fitting, recommender
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from clickweave.evaluation.sections import looks, sources, worth
-from clickweave.evaluation.sections.parts import Section
-from clickweave.evaluation.sections.worth import ratios_tried
+from clickweave.evaluation.page.sections import looks, sources, worth
+from clickweave.evaluation.page.sections.parts import Section
+from clickweave.evaluation.page.sections.worth import ratios_tried
 
 __all__ = ["picture_sections", "ratios_tried"]
 

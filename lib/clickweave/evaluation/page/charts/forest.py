@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-from clickweave.evaluation.charts.canvas import WIDTH, Axes, short, svg, text
+from clickweave.evaluation.page.charts.canvas import WIDTH, Axes, short, svg, text
 
 _LEFT, _RIGHT, _ROW = 116, WIDTH - 112, 30
 

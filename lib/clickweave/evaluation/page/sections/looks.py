@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from clickweave.evaluation import charts
-from clickweave.evaluation.figures import SIDES, figure
-from clickweave.evaluation.sections.parts import Figure, Section, named, picture, section
+from clickweave.evaluation.page import charts
+from clickweave.evaluation.page.figures import SIDES, figure
+from clickweave.evaluation.page.sections.parts import Figure, Section, named, picture, section
 
 _HOUR = "hour of day"
 

@@ -15,8 +15,8 @@ from pyspark.sql import Column, DataFrame, Window, WindowSpec
 from pyspark.sql import functions as F
 
 from clickweave.contracts.tables import GENERATED
-from clickweave.evaluation.controls import ENTITY_SALT
 from clickweave.evaluation.inputs import EvaluationInputs
+from clickweave.evaluation.sequences.controls import ENTITY_SALT
 from clickweave.frames.align.continued import is_continued
 from clickweave.frames.draws import unit_draw
 

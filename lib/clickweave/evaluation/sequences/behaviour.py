@@ -3,12 +3,19 @@
 import pandas as pd
 
 from clickweave.evaluation import items
-from clickweave.evaluation.controls import control_histories
 from clickweave.evaluation.gates import Judged, not_applicable
-from clickweave.evaluation.histories import MAX_TOKENS, USER, count_lengths, count_steps, history_events, user_features
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.sequence_detection import HISTORIES, judge_histories
-from clickweave.evaluation.sequences import NAMES, judge_sequences
+from clickweave.evaluation.sequences.controls import control_histories
+from clickweave.evaluation.sequences.detection import HISTORIES, judge_histories
+from clickweave.evaluation.sequences.histories import (
+    MAX_TOKENS,
+    USER,
+    count_lengths,
+    count_steps,
+    history_events,
+    user_features,
+)
+from clickweave.evaluation.sequences.shapes import NAMES, judge_sequences
 
 _F2 = (items.FREQUENCIES, items.BANDS, items.DISTINCT, items.INVENTED)
 

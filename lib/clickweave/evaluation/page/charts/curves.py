@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from html import escape
 
-from clickweave.evaluation.charts.canvas import Axes, Points, mark, short, span, svg
+from clickweave.evaluation.page.charts.canvas import Axes, Points, mark, short, span, svg
 
 
 def lines(

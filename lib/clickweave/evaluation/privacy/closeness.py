@@ -30,11 +30,11 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.contracts.tables import BLENDED, DAY_US, GENERATED, HOUR_US, feature_column
-from clickweave.evaluation.chance import beyond_chance, clustered_error
 from clickweave.evaluation.columns import Column, judged_columns, judged_features
 from clickweave.evaluation.gates import Row, judged, not_applicable
 from clickweave.evaluation.inputs import EvaluationInputs
-from clickweave.evaluation.nearest import Coded, Neighbours, coded, neighbours
+from clickweave.evaluation.privacy.chance import beyond_chance, clustered_error
+from clickweave.evaluation.privacy.nearest import Coded, Neighbours, coded, neighbours
 from clickweave.evaluation.samples import bootstrap_copy, event_value, independent_columns
 from clickweave.frames.draws import unit_draw
 

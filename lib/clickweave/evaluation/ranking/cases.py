@@ -16,7 +16,7 @@ from pyspark.sql import functions as F
 from scipy import sparse
 
 from clickweave.contracts.tables import IS_WHAT_IF
-from clickweave.evaluation.ranking import Pairs
+from clickweave.evaluation.ranking.metrics import Pairs
 from clickweave.evaluation.recommenders import content
 from clickweave.evaluation.recommenders.interactions import consumed
 from clickweave.evaluation.recommenders.protocol import Histories, ItemIndex, Task
