@@ -15,6 +15,9 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import toys
 
+# What tests give Spark to do is small: compiling it well would take longer than it lasts, in each JVM that is started.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 

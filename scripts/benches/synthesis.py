@@ -68,7 +68,7 @@ class Bench:
         made |= {"slate_id": page.cast("string"), "row_id": F.xxhash64("row_id", "id")}
         made["source"] = F.col("source").withField("user", made["user_id"]).withField("page", page)
         copies = real.crossJoin(self.spark.range(factor)).withColumns(made).select(*real.columns)
-        run = self._started("ingest")
+        run = self._started("ingest", done.key)  # as the codec knows it, so that nothing is moved to other days
         for name in ("items", "users"):
             run.write(name, read_table(self.spark, self.workspace.output("ingest", name)))
         run.write("real", copies, partition_by="part")
@@ -94,9 +94,9 @@ class Bench:
         jvm = self.spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
         return {"Python driver": peak_mib("self"), "JVM": peak_mib(jvm)}
 
-    def _started(self, stage: str) -> StageRun:
+    def _started(self, stage: str, key: str = "") -> StageRun:
         attempt = self.workspace.new_attempt(stage)
-        return StageRun(stage, stage, self.recipe, self.workspace, attempt, lambda: self.spark, lambda _: None)
+        return StageRun(stage, key or stage, self.recipe, self.workspace, attempt, lambda: self.spark, lambda _: None)
 
     def _commit(self, run: StageRun, result: StageResult) -> None:
         said = result.rows, result.fitted, result.metrics

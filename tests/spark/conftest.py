@@ -11,7 +11,14 @@ from clickweave.jobkit.session import make_session
 
 @pytest.fixture(scope="session")
 def spark() -> Iterator[SparkSession]:
-    few_partitions = {"spark.default.parallelism": 2}
-    session = make_session(SparkConfig(master="local[2,4]", shuffle_partitions=4, conf=few_partitions), "tests")
+    conf = {"spark.default.parallelism": 2, "spark.sql.ui.retainedExecutions": 10}
+    session = make_session(SparkConfig(master="local[2,4]", shuffle_partitions=4, conf=conf), "tests")
     yield session
     session.stop()
+
+
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """Frees what the tests of a folder have cached, so that those of all folders fit into one JVM."""
+    session = SparkSession.getActiveSession()
+    if session is not None and (nextitem is None or nextitem.path.parent != item.path.parent):
+        session.catalog.clearCache()

@@ -52,8 +52,8 @@ def run(run: StageRun) -> StageResult:
     codec = CodecSpec.from_json(files.read_bytes(run.workspace.output("encode", "codec")).decode())
     raw_type = source_type(train)
     placed, other_days = in_these_days(run, codec, run.read("sample", "raw"), train)
-    sampled, replaced = _without_private_texts(run, codec, placed, train)
-    entities, raw = _with_ids(run, codec, sampled, train)
+    entities, numbered = _with_ids(run, codec, placed, train)  # before a join that each look at ids would repeat
+    raw, replaced = _without_private_texts(run, codec, numbered, train)
     window = rows.fit_time_window(train, step_us=_step_us(codec))
     events, goes_on = _in_the_window(run, codec, raw, train, window)
     events = _with_derived(run, codec, events, entities, train)

@@ -51,7 +51,7 @@ def sides(spark):
 
 
 def views_of(sides, whole=True, num=None):
-    bands = cells.fit_bands(sides["train"])
+    bands = cells.fit_bands(sides["train"], DataFrame.cache)
     parted = {name: rows if num is None else rows.repartition(num, "item_id") for name, rows in sides.items()}
     views = {name: cells.viewed(rows, LOG, bands, whole=whole) for name, rows in parted.items()}
     return views, cells.fit_layout(views["train"], LOG, NAMES, 30_000, seed=0)
@@ -129,13 +129,25 @@ def test_the_choice_does_not_depend_on_partitions(sides, whole):
 
 
 def test_bands_hold_about_a_tenth_of_the_events_each(sides, spark):
-    bands = sides["train"].join(cells.fit_bands(sides["train"]), "item_id").groupBy("_band").count().toPandas()
+    bands = (
+        sides["train"]
+        .join(cells.fit_bands(sides["train"], DataFrame.cache), "item_id")
+        .groupBy("_band")
+        .count()
+        .toPandas()
+    )
     shares = bands.set_index("_band")["count"] / bands["count"].sum()
     assert len(shares) >= 6
     assert shares.max() < 0.25
-    counts = sides["train"].groupBy("item_id").count().join(cells.fit_bands(sides["train"]), "item_id").toPandas()
+    counts = (
+        sides["train"]
+        .groupBy("item_id")
+        .count()
+        .join(cells.fit_bands(sides["train"], DataFrame.cache), "item_id")
+        .toPandas()
+    )
     assert counts.groupby("_band")["count"].mean().is_monotonic_decreasing
-    assert cells.fit_bands(sides["train"].limit(0)).count() == 0
+    assert cells.fit_bands(sides["train"].limit(0), DataFrame.cache).count() == 0
 
 
 def test_weights_lift_rows_that_are_too_rare_and_have_mean_one(sides):

@@ -1,6 +1,6 @@
 """What generated and real events are compared in: columns as few codes, and cells of one and two columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
@@ -23,6 +23,7 @@ SAMPLE_ROWS = 50_000  # of real/train that values and edges are read from
 MAX_ATTRIBUTES = 3  # of items, and of users, that are compared
 MAX_CELLS = 20_000
 MAX_PAIRS = 40
+MOST_BROADCAST = 1_000_000  # items: some 50 MB on each executor
 VIEWS = BAND, HOUR, WEEKDAY, REPEAT, GAP, LENGTH, BEFORE = (
     "_band", "_hour", "_weekday", "_repeat", "_gap", "_length", "_before"
 )  # fmt: skip
@@ -113,15 +114,18 @@ class Layout:
         return cells
 
 
-def fit_bands(train: DataFrame) -> DataFrame:
+def fit_bands(train: DataFrame, hold: Callable[[DataFrame], DataFrame]) -> DataFrame:
     """One row per item of real/train: item_id and its band by events, NUM_BANDS the least popular.
 
     Bands are cut where counts are, read from how many items have each count (to three digits, so O(1,000) rows reach
-    the driver). Two shuffles by item.
+    the driver). Two shuffles by item; joins with up to MOST_BROADCAST items leave rows where they lie.
+
+    Args:
+        hold: keeps a frame that several jobs read.
     """
     counts = train.where(F.col("item_id").isNotNull()).groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
     rough = F.pow(F.lit(10), F.greatest(F.floor(F.log10("events")) - 2, F.lit(0)))
-    counts = counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint"))
+    counts = hold(counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint")))
     found = counts.groupBy("events").count().orderBy(F.desc("events")).toArrow()
     events, items = (found.column(name).to_numpy() for name in ("events", "count"))
     reached = np.cumsum(events * items) / max(int((events * items).sum()), 1)
@@ -130,7 +134,8 @@ def fit_bands(train: DataFrame) -> DataFrame:
         inside = np.flatnonzero(reached <= number / NUM_BANDS + 1e-9)
         if len(inside):
             band = F.when(F.col("events") >= F.lit(int(events[inside[-1]])), F.lit(number)).otherwise(band)
-    return counts.select("item_id", band.alias(BAND))
+    bands = counts.select("item_id", band.alias(BAND))
+    return F.broadcast(bands) if items.sum() <= MOST_BROADCAST else bands
 
 
 def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, whole: bool) -> DataFrame:
@@ -169,14 +174,15 @@ def _kind_of_item(log: SchemaConfig) -> str:
 
 
 def fit_layout(train: DataFrame, log: SchemaConfig, names: Sequence[str], num_rows: int, *, seed: int) -> Layout:
-    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows.
+    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows, all
+    of some entities, so that no other history is put in order.
 
     Args:
         names: of event features that the generator made.
     """
     numbers, values = _columns(train, log, names)
     share = min(1.0, SAMPLE_ROWS / max(num_rows, 1))
-    drawn = train.where(unit_draw("row_id", salt="align layout", seed=seed) < share)
+    drawn = train.where(unit_draw("entity_id", salt="align layout", seed=seed) < share)
     table = drawn.select(
         *[F.col(name).cast("double").alias(name) for name in numbers],
         *[F.col(name).cast("string").alias(name) for name in values],
