@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+from pyspark.sql import SparkSession
 
 LOOK_EVERY_S = 0.2
 
@@ -36,6 +37,31 @@ class Ended:
     seconds: float
     peak_mib: float
     problem: str
+
+
+class Stopwatch:
+    """Around some work: `seconds` on the clock, and `cpu_s` of a process's cores."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process, self.seconds, self.cpu_s = process, 0.0, 0.0
+
+    def __enter__(self) -> None:
+        self._started = time.monotonic(), self._cpu_s()
+
+    def __exit__(self, *_: object) -> None:
+        clock_s, cpu_s = self._started
+        self.seconds, self.cpu_s = time.monotonic() - clock_s, self._cpu_s() - cpu_s
+
+    def _cpu_s(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+def jvm_of(spark: SparkSession) -> psutil.Process:
+    """The driver's JVM, which in local mode does all work that is not Python's."""
+    jvm = spark.sparkContext._jvm
+    assert jvm is not None
+    return psutil.Process(jvm.java.lang.ProcessHandle.current().pid())
 
 
 def write_figures(path: Path | None, figures: Sequence[Figure]) -> None:

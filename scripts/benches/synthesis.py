@@ -12,6 +12,7 @@ import pyarrow as pa
 import safetensors.numpy
 import torch
 from benches.ids import peak_mib
+from benches.measure import Stopwatch, jvm_of
 from benches.roles import PART_EVENTS
 from pyspark import Broadcast
 from pyspark.cloudpickle import register_pickle_by_value
@@ -41,22 +42,22 @@ class Bench:
         self.recipe, self.root = load_recipe(str(recipe), VARIANTS), root
         self.workspace, self.spark = Workspace(str(root)), make_session(self.recipe.spark, "bench_synthesis")
 
-    def run(self, stage: ModuleType) -> float:
-        """Runs a stage's own code, commits what it wrote, and tells its seconds."""
-        run = self._started(stage.__name__.rpartition(".")[2])
-        started = time.monotonic()
-        result = stage.run(run)
-        seconds = time.monotonic() - started
+    def run(self, stage: ModuleType) -> Stopwatch:
+        """Runs a stage's own code, commits what it wrote, and tells what it took."""
+        run, watch = self._started(stage.__name__.rpartition(".")[2]), Stopwatch(jvm_of(self.spark))
+        with watch:
+            result = stage.run(run)
         self._commit(run, result)
-        return seconds
+        return watch
 
-    def copied(self) -> tuple[float, int]:
-        """Seconds to read and write what align and mix are about, real rows and synthetic ones; and how many."""
+    def copied(self) -> tuple[Stopwatch, int]:
+        """What it takes to read and write what align and mix are about, real rows and synthetic ones; and how many."""
         real = read_table(self.spark, self.workspace.output("ingest", "real")).drop("part")
         made = read_table(self.spark, self.workspace.output("align", "synthetic"))
-        started = time.monotonic()
-        real.unionByName(made).write.mode("overwrite").parquet(str(self.root / "copy"))
-        return time.monotonic() - started, count_rows(str(self.root / "copy"))
+        watch = Stopwatch(jvm_of(self.spark))
+        with watch:
+            real.unionByName(made).write.mode("overwrite").parquet(str(self.root / "copy"))
+        return watch, count_rows(str(self.root / "copy"))
 
     def blow_up(self, factor: int) -> None:
         """Gives `real` so many times its users and events; ids of all copies but the first are new."""
@@ -91,8 +92,7 @@ class Bench:
 
     def peaks_mib(self) -> dict[str, float]:
         """The largest RSS that this process and the JVM had."""
-        jvm = self.spark.sparkContext._jvm.java.lang.ProcessHandle.current().pid()  # type: ignore[union-attr]
-        return {"Python driver": peak_mib("self"), "JVM": peak_mib(jvm)}
+        return {"Python driver": peak_mib("self"), "JVM": peak_mib(jvm_of(self.spark).pid)}
 
     def _started(self, stage: str, key: str = "") -> StageRun:
         attempt = self.workspace.new_attempt(stage)
