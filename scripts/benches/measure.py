@@ -40,7 +40,7 @@ class Ended:
 
 
 class Stopwatch:
-    """Around some work: `seconds` on the clock, and `cpu_s` of a process's cores."""
+    """Around some work: `seconds` on the clock, and `cpu_s` that a process and those it has started were on a core."""
 
     def __init__(self, process: psutil.Process) -> None:
         self._process, self.seconds, self.cpu_s = process, 0.0, 0.0
@@ -53,8 +53,7 @@ class Stopwatch:
         self.seconds, self.cpu_s = time.monotonic() - clock_s, self._cpu_s() - cpu_s
 
     def _cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
+        return sum(_cpu_s(process) for process in [self._process, *_children(self._process)])
 
 
 def jvm_of(spark: SparkSession) -> psutil.Process:
@@ -113,6 +112,13 @@ def _rss(process: psutil.Process) -> int:
         return int(process.memory_info().rss)
     except psutil.NoSuchProcess:
         return 0
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    try:
+        return float(sum(process.cpu_times()[:4]))  # its own, and that of children that have ended
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _kill(process: psutil.Process) -> None:

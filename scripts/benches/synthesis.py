@@ -1,13 +1,13 @@
 """A workspace as it is before align, without a trained generator; and how long a stage takes in it."""
 
 import sys
-import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import safetensors.numpy
 import torch
@@ -148,16 +148,17 @@ def _positions(columns: tuple[ColumnSpec, ...], rows: int, rng: np.random.Genera
     return rng.random((rows, sum(column.has_position for column in columns)))
 
 
-def bare_seconds(pool: ProcessPoolExecutor, cores: int, bench: Bench) -> float:
-    """Seconds that one process per core takes to draw what the stage draws, in the same blocks: codes alone."""
+def drawn_bare(pool: ProcessPoolExecutor, cores: int, bench: Bench) -> Stopwatch:
+    """What one process per core takes to draw what the stage draws, in the same blocks: codes alone."""
     content = load_bundle_files(bench.workspace.output("train", "bundle"))
     config, codec = bench.recipe.sample, open_bundle(content).codec
     numbers = range(num_blocks_of(codec, int(config.entities), config))
-    started = time.monotonic()
-    shares = [pool.submit(_drawn, content, list(numbers[core::cores]), config) for core in range(cores)]
-    for share in shares:
-        share.result()
-    return time.monotonic() - started
+    watch = Stopwatch(psutil.Process())
+    with watch:
+        shares = [pool.submit(_drawn, content, list(numbers[core::cores]), config) for core in range(cores)]
+        for share in shares:
+            share.result()
+    return watch
 
 
 def _drawn(content: dict[str, bytes], blocks: list[int], config: SampleConfig) -> None:
