@@ -11,7 +11,8 @@ _TOGETHER = ("entity_id", *_HISTORY)  # the entity first, so that nothing moves 
 
 
 def with_slates(events: DataFrame, space: IdSpace, run_id: str, *, one_query: bool) -> DataFrame:
-    """Adds `slate_id`, null where `same_slate` is. One shuffle by history, none where entities lie together.
+    """Adds `slate_id`, null where `same_slate` is. One shuffle and sort by history; nothing moves where entities lie
+    together.
 
     Args:
         events: one row per event with entity_id, block, entity_place, place and same_slate.
@@ -20,10 +21,11 @@ def with_slates(events: DataFrame, space: IdSpace, run_id: str, *, one_query: bo
     """
     history = Window.partitionBy(*_TOGETHER).orderBy(_PLACE)
     begins = F.when(F.col(_SAME) == 1, 0).otherwise(1)
-    rows = events.withColumn("_number", F.sum(begins).over(history))
+    made = {"_number": F.sum(begins).over(history)}
     if one_query:
-        slate = Window.partitionBy(*_TOGETHER, "_number").orderBy(_PLACE)
-        rows = rows.withColumn("query", F.first("query").over(slate))
+        firsts = F.when(begins == 1, F.struct("query"))  # of a slate, the query or null
+        made["query"] = F.last(firsts, ignorenulls=True).over(history)["query"]
+    rows = events.withColumns(made)
     key = F.concat_ws("-", F.lit("slate"), *_HISTORY, "_number")
     rows = rows.withColumn("slate_id", F.when(F.col(_SAME).isNotNull(), key))
     return renamed(rows, "slate_id", space, run_id).drop("_number")
