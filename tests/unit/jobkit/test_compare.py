@@ -49,7 +49,8 @@ def test_two_versions_stand_side_by_side(cli, runs):
 def test_what_is_printed_is_narrow_and_without_colour(cli, runs, tmp_path, command):
     done = cli("compare", *runs) if command == "compare" else cli("report", "--workspace", evaluated(tmp_path))
     assert done.code == 0, done.err
-    assert max(map(len, done.out.splitlines())) <= 100
+    shown = [line for line in done.out.splitlines() if str(tmp_path) not in line]  # a path is as long as it is
+    assert max(map(len, shown)) <= 100
     assert "\x1b" not in done.out
 
 
