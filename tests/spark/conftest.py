@@ -10,9 +10,10 @@ from clickweave.jobkit.session import make_session
 
 
 @pytest.fixture(scope="session")
-def spark() -> Iterator[SparkSession]:
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
     conf = {"spark.default.parallelism": 2, "spark.sql.ui.retainedExecutions": 10}
     session = make_session(SparkConfig(master="local[2,4]", shuffle_partitions=4, conf=conf), "tests")
+    session.sparkContext.setCheckpointDir(str(tmp_path_factory.mktemp("checkpoints")))
     yield session
     session.stop()
 

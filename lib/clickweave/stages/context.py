@@ -1,6 +1,7 @@
 """What every stage is given, and what it gives back. The runner (jobkit/pipeline) writes the manifest."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from clickweave.config.load import Recipe
 from clickweave.contracts.days import RunDays
 from clickweave.contracts.manifest import Manifest, Output
 from clickweave.contracts.tables import IS_WHAT_IF
+from clickweave.store import files
 from clickweave.store.tables import count_rows, read_table, write_table
 from clickweave.store.workspace import Workspace
 
@@ -41,6 +43,18 @@ class StageRun:
     def spark(self) -> SparkSession:
         """The session, started on first use."""
         return self.session()
+
+    @contextmanager
+    def checkpoints(self) -> Iterator[None]:
+        """A folder for Spark's checkpoints, and no trace of it afterwards. Without one, what a task of an algorithm of
+        many rounds is sent tells of all rounds before, until the stack of its thread is too small to read it.
+        """
+        folder = self.workspace.path(self.workspace.new_attempt(self.stage))
+        self.spark.sparkContext.setCheckpointDir(folder)
+        try:
+            yield
+        finally:
+            files.delete_dir(folder)
 
     def manifest(self, stage: str) -> Manifest:
         """The manifest of a finished stage."""

@@ -33,7 +33,8 @@ def run(run: StageRun) -> StageResult:
         manifests={stage: run.manifest(stage) for stage in INPUTS},
         reference=run.read_part(REFERENCE),
     )
-    report = build_report(inputs, run.progress)
+    with run.checkpoints():
+        report = build_report(inputs, run.progress)
     folder = run.file("report")
     files.write_json(f"{folder}/report.json", report)
     files.write_text(f"{folder}/report.html", render_html(report))
