@@ -157,7 +157,7 @@ class Fitting:
         )
         if fitted is None:
             return events
-        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}
+        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "start": fitted.start}
         self.steps["refinement"] = fitted.figures | {"wanted": wanted}
         return refine.refined(events if whole else views["events"], fitted, seed=seed).drop(*cells.VIEWS)
 

@@ -83,7 +83,8 @@ class Layout:
     @property
     def marginal_of_cell(self) -> np.ndarray:
         """The number of each cell's marginal."""
-        return np.repeat(np.arange(len(self.marginals)), [self.size(each) for each in self.marginals])
+        sizes = np.array([self.size(each) for each in self.marginals], np.int64)
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     @property
     def codes(self) -> dict[str, Column]:
@@ -95,12 +96,15 @@ class Layout:
         return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
 
     def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
-        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow; no function over an array,
-        which would not be compiled.
+        """Adds `sum_of`. Narrow."""
+        return events.withColumns(self.codes).withColumn(name, self.sum_of(numbers)).drop(*self.codes)
+
+    def sum_of(self, numbers: np.ndarray) -> Column:
+        """The sum of what a row's cells have, of whole numbers by cell; of rows with their codes. No function over an
+        array, which would not be compiled.
         """
         known = numbers_array(numbers.tolist(), "int")
-        total = reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
-        return events.withColumns(self.codes).withColumn(name, total).drop(*self.codes)
+        return reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
 
     def _cells(self) -> list[Column]:
         """The cells of an event that has its codes."""
