@@ -9,16 +9,14 @@ exact in any order, and means of quantile bins are not ruled by a few giant valu
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
-from clickweave.frames.align.cells import BEFORE, LENGTH, MAX_CELLS, NUM_BINS, Dimension, Layout
+from clickweave.frames.align.cells import BEFORE, LENGTH, NUM_BINS, Dimension, Layout
 
 MEAN, VARIANCE, DISTINCT = "mean", "variance", "distinct"
-MAX_TRAIT_PAIRS = 40
 _FEW = 4  # codes, null and others among them, of a column with two values: its mean says all
 
 
@@ -71,8 +69,8 @@ def traits_of(layout: Layout) -> list[Trait]:
 
 
 def fit_traits(traits: Sequence[Trait], values: np.ndarray) -> tuple[list[Trait], Layout]:
-    """Those traits that differ between entities, and their cells: one-way, pairs with the length, and as many other
-    pairs as there is room for.
+    """Those traits that differ between entities, and their cells: one-way, and pairs with the first (the length, where
+    it is among them). Pairs of the others were tried and gained nothing.
 
     Args:
         values: of train's entities [entities, traits].
@@ -98,11 +96,4 @@ def _edges(values: np.ndarray) -> tuple[float, ...]:
 
 def _marginals(dimensions: Sequence[Dimension]) -> tuple[tuple[int, ...], ...]:
     places = range(len(dimensions))
-    chosen: list[tuple[int, ...]] = [(place,) for place in places]
-    room = MAX_CELLS - sum(each.num_codes for each in dimensions)
-    for pair in list(combinations(places, 2))[:MAX_TRAIT_PAIRS]:
-        size = dimensions[pair[0]].num_codes * dimensions[pair[1]].num_codes
-        if size <= room:
-            chosen.append(pair)
-            room -= size
-    return tuple(chosen)
+    return *((place,) for place in places), *((0, place) for place in places[1:])
