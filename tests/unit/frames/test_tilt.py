@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import brentq
 
 from clickweave.frames.align import tilt
 from clickweave.frames.align.cells import Dimension, Layout
@@ -22,9 +23,7 @@ def chances_of(pool, train, share, layout=TWO, own=NO_TRAITS):
     goal = fit_goal(train.counts(), train.counts(), layout, own)
     terms = tilt.fit_terms(pool, goal, share, (len(train.draws), len(train.codes)))
     sums = pool.sums(terms)
-    middle = np.log(share / (1 - share))
-    start = min(np.linspace(middle - 5, middle + 5, 100_001), key=lambda s: abs(chances(sums, s).mean() - share))
-    return chances(sums, start)
+    return chances(sums, brentq(lambda start: chances(sums, start).mean() - share, -40, 40))
 
 
 def test_rows_stay_as_often_as_the_shares_of_train_ask():
