@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
 from clickweave.frames.align import cells, refine, traits, weights
-from clickweave.frames.align.sample import Sample
+from clickweave.frames.align.sample import SALT, Sample
+from clickweave.frames.draws import unit_draw
 
 LOG = SchemaConfig.model_validate(
     {
@@ -177,14 +178,12 @@ def test_traits_are_the_same_numbers_in_both_places(sides, num):
     views, layout = views_of(sides, num=num)
     asked = traits.traits_of(layout)
     sample = Sample.of(views["pool"], layout, 1, "entity_id", 0)
-    here = dict(zip(np.round(sample.draws, 15), sample.values(asked).tolist(), strict=True))
-    draw = refine.unit_draw("entity_id", salt=refine.SALT, seed=0).alias("draw")
+    here = sample.values(asked)[np.argsort(sample.draws)]
     coded = views["pool"].withColumns(layout.codes)
-    there = coded.groupBy("entity_id").agg(*[each.value.alias(each.column) for each in asked]).select(draw, "*")
-    rows = there.drop("entity_id").toPandas()
-    assert len(rows) == len(here) == 3000
-    for row in rows.itertuples(index=False):
-        assert list(row[1:]) == here[round(row[0], 15)]
+    there = coded.groupBy("entity_id").agg(*[each.value.alias(each.column) for each in asked])
+    found = there.withColumn("draw", unit_draw("entity_id", salt=SALT, seed=0)).toPandas().sort_values("draw")
+    np.testing.assert_array_equal(found[[each.column for each in asked]].to_numpy(), here)
+    assert len(here) == 3000
     kinds = {(layout.dimensions[each.place].column, each.kind) for each in asked}
     assert {("_length", "mean"), ("_gap", "variance"), ("_repeat", "mean"), ("_hour", "distinct")} <= kinds
 
