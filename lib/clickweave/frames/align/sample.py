@@ -1,4 +1,4 @@
-"""Events and entities of a hashed sample on the driver, as codes: what rounds of refinement count."""
+"""Events and entities of a hashed sample on the driver, as codes: what refinement is fitted to."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
@@ -12,7 +12,7 @@ from clickweave.frames.align.goal import FINE, MOST
 from clickweave.frames.align.traits import Trait
 from clickweave.frames.draws import unit_draw
 
-SAMPLE_EVENTS = 300_000  # events of the pool, of train and of reference that rounds count: some 10 MB of codes each
+SAMPLE_EVENTS = 300_000  # of the pool, of train and of reference: some 10 MB of codes each
 DIGITS = 1_000_000  # terms are whole millionths, so that sums are exact in any order
 SALT = "align refine"
 NO_TRAITS = Layout((), ())
