@@ -6,7 +6,8 @@ from scipy.optimize import brentq
 
 from clickweave.frames.align import tilt
 from clickweave.frames.align.cells import Dimension, Layout
-from clickweave.frames.align.goal import MOST, chances, fit_goal, keep_start
+from clickweave.frames.align.goal import FINE, MOST, chances, fit_goal, keep_start
+from clickweave.frames.align.refine import choose_terms
 from clickweave.frames.align.sample import NO_TRAITS, Sample
 from clickweave.frames.align.traits import DISTINCT, MEAN, VARIANCE, Trait, fit_traits
 
@@ -54,6 +55,19 @@ def test_a_pool_with_the_shares_of_train_is_left_alone():
     pool = rows_of([2] * 300 + [3] * 700)
     goal = fit_goal(pool.counts(), pool.counts(), TWO, NO_TRAITS)
     assert not tilt.fit_terms(pool, goal, 0.4, (1000, 1000)).any()
+
+
+def test_as_much_of_the_terms_counts_as_keeps_things_no_nearer_to_reference_than_train():
+    pool, real, train = (rows_of([2] * x + [3] * (10_000 - x)) for x in (8000, 6000, 5000))
+    goal = fit_goal(real.counts(), train.counts(), TWO, NO_TRAITS)
+    terms, strength = choose_terms(pool, goal, 0.2, (10_000, 10_000))
+    odds = pool.scores(terms)
+    start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), 2000)
+    kept = pool.counts(chances(odds / FINE, start))
+    assert 0 < strength < 1  # all of it would come to train's half, by way of reference
+    assert goal.ceilings[0] <= goal.distances(kept)[0] < 0.2
+    on_the_way = rows_of([2] * 6500 + [3] * 3500)  # nearer than train already
+    assert choose_terms(on_the_way, goal, 0.5, (10_000, 10_000))[1] == 0
 
 
 def test_as_many_stay_as_are_wanted():

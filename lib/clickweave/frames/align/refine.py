@@ -24,7 +24,7 @@ from clickweave.frames.align.tilt import fit_terms
 from clickweave.frames.align.traits import Trait, fit_traits, traits_of
 from clickweave.frames.draws import unit_draw
 
-_STRENGTHS = (1.0, 0.75, 0.5, 0.25)  # of terms
+_STRENGTHS = tuple(tenths / 10 for tenths in range(10, 0, -1))  # of terms
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def fit_refinement(
     traits, own = _traits(drawn[1], layout) if whole else ([], NO_TRAITS)
     sample, ours, real = (each.with_traits(traits, own) for each in drawn)
     goal = fit_goal(real.counts(), ours.counts(), layout, own)
-    terms, strength = _terms(sample, goal, share, (len(ours.draws), len(ours.codes)))
+    terms, strength = choose_terms(sample, goal, share, (len(ours.draws), len(ours.codes)))
     scores = hold(_scored(pool, layout, traits, own, terms)) if whole else _scored_rows(pool, layout, terms)
     start = keep_start(_histogram(scores), wanted)
     kept = sample.counts((sample.draws < chances(sample.scores(terms) / FINE, start)).astype(np.float64))
@@ -170,9 +170,13 @@ def _histogram(scores: DataFrame) -> np.ndarray:
     return counts
 
 
-def _terms(sample: Sample, goal: Goal, share: float, num_real: tuple[int, int]) -> tuple[np.ndarray, float]:
+def choose_terms(sample: Sample, goal: Goal, share: float, num_real: tuple[int, int]) -> tuple[np.ndarray, float]:
     """Terms in whole millionths, and the share of what was found that they are: the largest that brings marginals
-    nearer to reference, but not nearer than train is.
+    nearer to reference, but not nearer than train is; 0 where none does.
+
+    Args:
+        share: of units that stay.
+        num_real: units and events of train's sample.
     """
     found, counts = fit_terms(sample, goal, share, num_real), sample.counts()
     for strength in _STRENGTHS if found.any() else ():
