@@ -160,7 +160,7 @@ class Fitting:
         )
         if fitted is None:
             return events
-        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}
+        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "start": fitted.start}
         self.steps["refinement"] = fitted.figures | {"wanted": wanted}
         return refine.refined(events, fitted, seed=seed)
 

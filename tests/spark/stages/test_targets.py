@@ -17,6 +17,7 @@ from clickweave.errors import ConfigError, ContractError
 from clickweave.evaluation.inputs import EvaluationInputs
 from clickweave.evaluation.rules import Window, count_broken
 from clickweave.jobkit.cli import VARIANTS
+from clickweave.sampling.targets import blocks
 from clickweave.sampling.targets.conditions import conditions, level_codes
 from clickweave.stages import align, augment, encode, ingest, mix, publish, sample, train
 from clickweave.store import files
@@ -117,6 +118,25 @@ def test_cold_items_and_new_ones_get_what_was_asked_from_users_of_their_kind(don
 def test_named_items_share_the_events(raw):
     made = of(raw, 1)
     assert made["item_id"].value_counts().to_dict() == {"cold2": 17, "k0-1": 17, "new1": 16}
+
+
+def test_items_of_long_histories_alone_get_their_events_too(done, monkeypatch):
+    generator, folder, run, _, _ = done
+    if generator != "journey":
+        pytest.skip("no history is read")
+    monkeypatch.setattr(blocks, "MOST_READ", 5)
+    log = pd.read_parquet(folder / "events.parquet")
+    events = log.groupby("user")["item"].size()
+    held = log.assign(short=log["user"].map(events) <= 5).groupby("item")["short"].agg(["any", "size"])
+    lone = sorted(held[~held["any"] & (held["size"] >= 5)].index)[:2]
+    both = [*lone, held[held["any"]].index[0]]
+    made = run(sample, recipe_of(folder, generator, [{"name": "items", "items": both, "events": 30}], 1))[1]
+    rows = of(made.read_own("raw").toPandas(), 0)
+    assert rows["item_id"].value_counts().to_dict() == dict.fromkeys(both, 10)
+    long = rows["continues"].map(events) > 5
+    assert (long == rows["item_id"].isin(lone)).all()  # a short history where there is one
+    last = log.groupby("user")["ts"].max()
+    assert (rows["event_time"].astype("int64") // 10**6 >= rows["continues"].map(last)).all()
 
 
 def test_conditions_hold_for_every_row(raw):

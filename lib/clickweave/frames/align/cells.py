@@ -84,7 +84,8 @@ class Layout:
     @property
     def marginal_of_cell(self) -> np.ndarray:
         """The number of each cell's marginal."""
-        return np.repeat(np.arange(len(self.marginals)), [self.size(each) for each in self.marginals])
+        sizes = np.array([self.size(each) for each in self.marginals], np.int64)
+        return np.repeat(np.arange(len(sizes)), sizes)
 
     @property
     def codes(self) -> dict[str, Column]:
@@ -93,24 +94,31 @@ class Layout:
 
     def with_cells(self, events: DataFrame, name: str) -> DataFrame:
         """Adds an event's cells, an array of ints. Narrow."""
-        return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
+        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
+        return events.withColumns(self.codes).withColumn(name, F.array(*cells)).drop(*self.codes)
 
     def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
-        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow; no function over an array,
-        which would not be compiled.
+        """Adds `sum_of`. Narrow."""
+        return events.withColumns(self.codes).withColumn(name, self.sum_of(numbers)).drop(*self.codes)
+
+    def sum_of(self, numbers: np.ndarray) -> Column:
+        """The sum of what a row's cells have, of whole numbers by cell; of rows with their codes. No function over an
+        array, which would not be compiled.
         """
-        known = numbers_array(numbers.tolist(), "int")
-        total = reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
-        return events.withColumns(self.codes).withColumn(name, total).drop(*self.codes)
+        found = []
+        for offset, marginal, cell in zip(self.offsets, self.marginals, self._cells(), strict=True):
+            known = numbers_array(numbers[offset : offset + self.size(marginal)].tolist(), "int")
+            found.append(F.get(known, cell).cast("bigint"))
+        return reduce(Column.__add__, found)
 
     def _cells(self) -> list[Column]:
-        """The cells of an event that has its codes."""
+        """The cell in each marginal, from 0, of an event that has its codes."""
         cells = []
-        for offset, marginal in zip(self.offsets, self.marginals, strict=True):
+        for marginal in self.marginals:
             cell = F.col(f"_code_{marginal[0]}")
             for place in marginal[1:]:
                 cell = cell * F.lit(self.dimensions[place].num_codes) + F.col(f"_code_{place}")
-            cells.append(cell + F.lit(offset))
+            cells.append(cell)
         return cells
 
 

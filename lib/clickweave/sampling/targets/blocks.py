@@ -78,19 +78,21 @@ def targeted_rows(request: Request, coded: DataFrame, bundle: dict[str, bytes]) 
 
 def targeted_events(request: Request, coded: DataFrame, bundle: dict[str, bytes]) -> DataFrame:
     """Further events of real histories as the plan asks for them, in the columns of `continued_blocks` and as_item,
-    tried. Each goes on with a history that holds an event with the first of its codes.
+    tried. Each goes on with a history that holds an event with the first of its codes; one of more than MOST_READ
+    events only where no shorter one does, and of that the last MOST_READ are read.
 
     Shuffles: events by history and by code, wanted events by code and by history, and both by block.
 
     Args:
-        coded: token shards of whole histories, with entity_id and `continues`; longer ones than MOST_READ are not read.
+        coded: token shards of whole histories, with entity_id and `continues`.
     """
     spec = request.spec
-    short = coded.groupBy("entity_id").count().where(F.col("count") <= MOST_READ).select("entity_id")
-    read = coded.join(short, "entity_id", "left_semi")
-    wanted = _with_holder(request, _wanted(request), read, F.col("entity_id"))
+    beyond = F.greatest(F.count(F.lit(1)) - F.lit(MOST_READ), F.lit(0)).cast("int").alias("beyond")
+    coded = coded.join(coded.groupBy("entity_id").agg(beyond), "entity_id")
+    wanted = _with_holder(request, _wanted(request), coded, F.col("entity_id"), last_resort=F.col("beyond") > 0)
+    read = coded.withColumn(PLACE, (F.col(PLACE) - F.col("beyond")).cast("int")).where(F.col(PLACE) >= 0)
     told = ("entity_id", CONTINUES, PLACE, TIME_US, *spec.code_columns, *spec.position_columns)
-    rows = coded.select(*told).join(wanted.withColumnRenamed("holder", "entity_id"), "entity_id").repartition("block")
+    rows = read.select(*told).join(wanted.withColumnRenamed("holder", "entity_id"), "entity_id").repartition("block")
     rows = rows.sortWithinPartitions("block", *_KEY, PLACE)
     schema = pa.schema([*_block_fields(spec), pa.field(CONTINUES, pa.string()), *_told_fields()])
     return _drawn(rows, request, request.plan.given, bundle, schema)
@@ -107,16 +109,23 @@ def _wanted(request: Request) -> DataFrame:
     return rows.withColumns({"codes": choice, "block": block}).drop("choices")
 
 
-def _with_holder(request: Request, wanted: DataFrame, coded: DataFrame, who: Column) -> DataFrame:
+def _with_holder(
+    request: Request, wanted: DataFrame, coded: DataFrame, who: Column, *, last_resort: Column | None = None
+) -> DataFrame:
     """Wanted events with a `holder`, drawn from LISTED of those that have an event with the first of its codes. Two
     shuffles by code, of holders and of lists; one join of wanted events.
+
+    Args:
+        last_resort: of an event, whether its holder is taken only where a code has no other.
     """
     plan, seed = request.plan, request.config.seed
     code = F.col(f"code_{plan.given[0]}").cast("bigint") if plan.given else F.lit(0).cast("bigint")
-    holders = coded.select(who.alias("holder"), code.alias("code")).distinct()
+    late = (F.lit(False) if last_resort is None else last_resort).alias("late")
+    holders = coded.select(who.alias("holder"), code.alias("code"), late).distinct()
     order = unit_draw("holder", "code", salt=f"holders {request.salt}", seed=seed)
-    by_code = Window.partitionBy("code").orderBy(order, "holder")
-    some = holders.withColumn("rank", F.row_number().over(by_code)).where(F.col("rank") <= LISTED)
+    by_code = Window.partitionBy("code").orderBy("late", order, "holder")
+    ranked = holders.withColumns({"rank": F.row_number().over(by_code), "first": F.first("late").over(by_code)})
+    some = ranked.where((F.col("rank") <= LISTED) & (F.col("late") == F.col("first")))
     lists = some.groupBy("code").agg(F.sort_array(F.collect_list("holder")).alias("holders"))
     first = F.get("codes", F.lit(0)) if plan.given else F.lit(0).cast("bigint")
     place = F.floor(unit_draw(*_KEY, salt=f"holder {request.salt}", seed=seed) * F.size("holders")).cast("int")
