@@ -156,7 +156,7 @@ def test_what_whole_histories_are_like_comes_nearer_where_their_events_look_the_
     log = SchemaConfig.model_validate({"user": "u", "item": "i", "event_time": {"column": "t"}})
     shares = {"pool": (0.25, 0.5, 0.25), "train": (0.02, 0.96, 0.02), "reference": (0.02, 0.96, 0.02)}
     made = {name: of_repeaters(spark, seed, name, each) for seed, (name, each) in enumerate(shares.items())}
-    bands = cells.fit_bands(made["train"][0])
+    bands = cells.fit_bands(made["train"][0], DataFrame.cache)
     views = {name: cells.viewed(rows, log, bands, whole=True).cache() for name, (rows, _) in made.items()}
     repeats = {
         name: rows.agg(F.avg((F.col("_repeat") == "true").cast("int"))).first()[0] for name, rows in views.items()
