@@ -12,7 +12,7 @@ def unit_draw(*key: Column | str, salt: str, seed: int) -> Column:
     """A number in [0, 1) that is a function of salt, seed and the key columns alone (52 bits of xxhash64)."""
     columns = [F.col(part) if isinstance(part, str) else part for part in key]
     hashed = F.xxhash64(F.lit(salt), F.lit(seed), *columns)
-    return F.pmod(hashed, F.lit(_MANTISSA)).cast("double") / F.lit(float(_MANTISSA))
+    return hashed.bitwiseAND(F.lit(_MANTISSA - 1)).cast("double") * F.lit(1 / _MANTISSA)  # quicker than to divide
 
 
 def normal_draw(*key: Column | str, salt: str, seed: int) -> Column:

@@ -13,6 +13,7 @@ from clickweave.contracts.tables import feature_column
 
 _WHOLE = ("integer", "long", "short", "byte")
 _UNITS_PER_SECOND = {"s": 1, "ms": 1_000, "us": 1_000_000}
+_WHOLE_UNITS = {"s": F.unix_seconds, "ms": F.unix_millis, "us": F.unix_micros}  # rounded down
 
 
 def with_source(
@@ -106,10 +107,9 @@ def _label_values(log: SchemaConfig) -> dict[str, Column]:
 def _raw_time(time: Column, spec: TimeFormat, raw_type: DataType) -> Column:
     if spec.unit is not None:
         micros = F.unix_micros(time)
-        per_second = _UNITS_PER_SECOND[spec.unit]
-        per_unit = F.lit(1_000_000 // per_second)
+        whole = _WHOLE_UNITS[spec.unit](time)
+        per_unit = F.lit(1_000_000 // _UNITS_PER_SECOND[spec.unit])
         exact = micros.cast("decimal(28,6)") / per_unit
-        whole = F.floor(exact).cast("bigint")
         if raw_type.typeName() in _WHOLE:
             return whole
         if raw_type.typeName() == "string":  # 1700000000, or 1700000000.25 without trailing zeros

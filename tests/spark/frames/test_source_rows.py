@@ -52,6 +52,7 @@ CASES = {
     "categorical boolean": ({"features": {"c": "categorical"}}, "boolean", [True, None]),
     "time s": ({"features": {"f": {"kind": "time", "column": "c", "unit": "s"}}}, "bigint", [1_700_000_000, None]),
     "time ms": ({"features": {"c": {"kind": "time", "unit": "ms"}}}, "double", [1_700_000_000_000.5, None]),
+    "time whole ms": ({"features": {"c": {"kind": "time", "unit": "ms"}}}, "bigint", [1_700_000_000_123, -1, None]),
     "time format": (
         {"features": {"c": {"kind": "time", "format": "dd/MM/yyyy HH:mm"}}},
         "string",

@@ -1,6 +1,7 @@
 """Operators on rows: vectors keep their length, numbers their range and company, queries their script."""
 
 import math
+import string
 
 import numpy as np
 import pytest
@@ -170,15 +171,36 @@ def test_every_letter_may_be_dropped(queries):
     assert {row[0] for row in made.select("query").distinct().collect()} == {"bcd", "acd", "abd", "abc"}
 
 
-def test_words_are_dropped_or_swapped_whole(queries):
-    train = queries([f"red shoes size {n}" for n in range(30)] + ["shoes"])
-    made = rows_by("query_edit", train, QUERIES, share=1, kinds=["drop_word", "swap_words"])
+@pytest.mark.parametrize(("kind", "more"), [("swap_letters", 0), ("drop_letter", -1), ("double_letter", 1)])
+def test_each_of_as_many_parts_as_edits_are_allowed_gets_one(queries, kind, more):
+    train = queries([string.ascii_letters[:length] for length in range(4, 26)] * 4)
+    made = rows_by("query_edit", train, QUERIES, share=1, rate=0.3, max_edits=5, kinds=[kind])
+    real = {row["row_id"]: row["query"] for row in train.collect()}
+    rows = [(real[row["parent_id"]], row["query"]) for row in made.collect()]
+    assert len(rows) == len(real)
+    for before, after in rows:
+        num = min(math.ceil(len(before) * 0.3), 5, len(before) // 2)
+        assert len(after) == len(before) + more * num
+        if kind == "swap_letters":
+            touched = [place for place, letter in enumerate(before) if after[place] != letter]
+        else:
+            touched = [place for place, letter in enumerate(before) if after.count(letter) == 1 + more]
+        starts = [len(before) * part // num for part in range(num)]
+        parts = [sum(start <= place for start in starts) - 1 for place in touched]
+        assert parts == [part for part in range(num) for _ in range(1 + (more == 0))]
+
+
+def test_words_are_dropped_or_swapped_whole_and_once(queries):
+    train = queries([f"red  shoes size {n}" for n in range(30)] + ["shoes"])
+    made = rows_by("query_edit", train, QUERIES, share=1, rate=1, max_edits=5, kinds=["drop_word", "swap_words"])
     real = {row["row_id"]: row["query"].split() for row in train.collect()}
     rows = [(real[row["parent_id"]], row["query"].split()) for row in made.collect()]
     assert len(rows) == 30
     lost = {len(before) - len(after) for before, after in rows}
     assert lost == {0, 1}
     assert all(set(after) <= set(before) and after != before for before, after in rows)
+    swapped = [(before, after) for before, after in rows if len(before) == len(after)]
+    assert {sum(a != b for a, b in zip(*pair, strict=True)) for pair in swapped} == {2}
 
 
 def test_another_query_led_to_the_same_item(real_of):
@@ -210,6 +232,25 @@ def test_a_query_for_which_an_item_counts_little_does_not_stand_in(real_of):
     }
     assert "shoe 7" in made
     assert "everything" not in made
+
+
+def test_a_query_is_as_relevant_as_nine_tenths_of_real_clicks(real_of, monkeypatch):
+    """Against quantiles by numpy; the same where the queries of items are not sent to every executor."""
+    rng = np.random.default_rng(0)
+    numbers = enumerate(np.minimum(rng.zipf(1.5, (3_000, 2)), 9).tolist())
+    rows = [(f"u{n}", f"i{item}", f"query {query}", int(n % 3 == 0)) for n, (item, query) in numbers]
+    train = real_of(rows, "u string, i string, q string, c int", QUERIES)
+    clicked = train.where("label = 1").select("item_id", "query").toPandas()
+    clicks = clicked.groupby(["item_id", "query"]).size()
+    shares = (clicks / clicks.groupby("query").transform("sum")).round(3)
+    least = np.quantile(np.repeat(shares, clicks), 0.1)
+    made = rows_by("query_edit", train, QUERIES, share=1, kinds=["coclick"]).select("parent_id", "item_id", "query")
+    table = made.toPandas()
+    assert set(zip(table["item_id"], table["query"], strict=True)) == set(shares[shares >= least].index)
+    assert (shares < least).sum() > 10
+    monkeypatch.setattr("clickweave.frames.augment.query_edit.MOST_BROADCAST", 0)
+    shuffled = rows_by("query_edit", train, QUERIES, share=1, kinds=["coclick"]).select(*table.columns).toPandas()
+    assert set(shuffled.itertuples(index=False)) == set(table.itertuples(index=False))
 
 
 def test_a_category_stands_in_for_a_query(real_of):
