@@ -220,7 +220,7 @@ class MixConfig(Section):
 class EvaluateConfig(Section):
     """Judging the result against the holdout."""
 
-    sample_rows: int = Field(20_000, ge=100, description="most rows a side that reach the driver; seeded")
+    sample_rows: int = Field(20_000, ge=100, description="rows a side, compared; 5 times as many reach the driver")
     utility_seeds: int = Field(5, ge=1, description="trainings per arm")
     gates: dict[str, GateSetting] = Field(
         {},
@@ -229,9 +229,9 @@ class EvaluateConfig(Section):
     )
     utility: Annotated[Literal["full", "quick", "off"], BeforeValidator(_off_is_text)] = Field(
         "quick",
-        description="how far recommenders judge: quick: four of them, one seed, the arms real, repeated, mixed and "
-        "synthetic; full: all of them, utility_seeds seeds, also arms by operator, ratio and share of users; off: "
-        "not at all, the click model alone",
+        description="how far recommenders judge: quick: five of them, one seed, the arms real, repeated, mixed, "
+        "synthetic and independent; full: all of them, utility_seeds seeds, also arms by operator, ratio and share of "
+        "users; off: not at all, the click model alone",
     )
     seed: int = 0
 

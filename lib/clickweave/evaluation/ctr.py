@@ -92,11 +92,19 @@ def _plain(judge: Judge, frame: pd.DataFrame) -> pd.DataFrame:
 
 def weighted_auc(score: np.ndarray, clicked: np.ndarray, weights: np.ndarray) -> float:
     """AUC with row weights, ties counting half; 0.5 where a class has no weight. Shapes (n,)."""
-    order = np.argsort(score, kind="stable")
-    score, positive, negative = score[order], (weights * clicked)[order], (weights * (1 - clicked))[order]
-    starts = np.flatnonzero(np.r_[True, np.diff(score) > 0])
-    positive, negative = np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
-    if positive.sum() <= 0 or negative.sum() <= 0:
-        return 0.5
-    below = np.cumsum(negative) - negative / 2
-    return float((positive * below).sum() / (positive.sum() * negative.sum()))
+    return float(weighted_aucs(score, clicked, weights[None])[0])
+
+
+def weighted_aucs(score_N: np.ndarray, clicked_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
+    """The same under each of R sets of weights (R,); sorts once."""
+    order = np.argsort(score_N, kind="stable")
+    starts = np.flatnonzero(np.r_[True, np.diff(score_N[order]) > 0])
+    is_click_N = clicked_N[order] > 0
+    return np.array([_sorted_auc(weights_N[order], is_click_N, starts) for weights_N in weights_RN])
+
+
+def _sorted_auc(weights_N: np.ndarray, is_click_N: np.ndarray, starts: np.ndarray) -> float:
+    positive = np.add.reduceat(np.where(is_click_N, weights_N, 0.0), starts)
+    negative = np.add.reduceat(np.where(is_click_N, 0.0, weights_N), starts)
+    pairs = positive.sum() * negative.sum()
+    return float(positive @ (np.cumsum(negative) - negative / 2) / pairs) if pairs > 0 else 0.5

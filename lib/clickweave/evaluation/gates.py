@@ -11,6 +11,7 @@ from typing import Any, Literal
 Grade = Literal["green", "amber", "red", "na", "reported"]
 # broken hard rules, leaks and measured harm refuse a publication by default
 BLOCKING_IDS = ("F8", "P1", "P2", "P3", "P4", "U3")
+REPORTED_IDS = ("R1", "D1")  # no gate judges these
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,9 @@ GATES = {
         Gate("U3", "ranking uplift, tail items", "high", -0.05, 0.1, "share", "the same for all but the top tenth"),
         Gate("U4", "agreement of recommenders", "high", 0.7, 0.9, "number", "Kendall tau of their order, T against S"),
         Gate("R1", "NDCG@10, items substituted", "high", 0.0, 0.0, "share", "change with 10 % of histories changed"),
+        Gate("R1", "AUC, items substituted", "high", 0.0, 0.0, "auc", "change with 10 % of histories changed"),
         Gate("R1", "NDCG@10, future", "high", 0.0, 0.0, "share", "change from holdout users to later events"),
+        Gate("R1", "AUC, future", "high", 0.0, 0.0, "auc", "change from holdout users to later events"),
         Gate("D1", "catalogue coverage@10", "high", 0.0, 0.0, "share", "items that are recommended to somebody"),
         Gate("D1", "Gini of exposure", "low", 0.0, 0.0, "number", "0: all items are recommended alike; 1: one alone"),
         Gate("D1", "intra-list distance", "high", 0.0, 0.0, "number", "1 - cosine of attributes inside a list"),

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from clickweave.config.gates import GateChange
 from clickweave.errors import ConfigError
-from clickweave.evaluation.gates import BLOCKING_IDS, GATES, Gate, Row
+from clickweave.evaluation.gates import BLOCKING_IDS, GATES, REPORTED_IDS, Gate, Row
 
 Change = str | GateChange
 _JUDGED = ("green", "amber", "red")
@@ -48,10 +48,13 @@ def check_gates(overrides: Mapping[str, Change]) -> None:
     """Checks a recipe's `evaluate.gates`.
 
     Raises:
-        ConfigError: an id or name that does not exist, a bound that cannot be reached, or a change without effect.
+        ConfigError: an id or name that does not exist, a row that is only reported, a bound that cannot be reached, or
+            a change without effect.
     """
     for key, said in overrides.items():
         gates = _named(key)
+        if gates[0].id in REPORTED_IDS:
+            raise ConfigError(f"evaluate.gates: {key!r} is only reported: no gate judges it; take it out")
         if not isinstance(said, str):
             _check_change(key, gates, said)
 

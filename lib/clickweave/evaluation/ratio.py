@@ -61,7 +61,8 @@ def choose_ratio(inputs: EvaluationInputs, *, num_train: int, num_added: int) ->
     arms = _arms(samples, base, ratios, num_train)
     test = take(samples.holdout, len(samples.holdout))
     clicked = target.of(test)
-    scores = score_arms(ctr_judge(inputs.schema, samples.train), arms, target, test, NUM_SEEDS, weighted=arms)
+    judge = ctr_judge(inputs.schema, samples.train)
+    scores = score_arms(judge, [arms] * NUM_SEEDS, target, test, weighted=arms)
     draws = bootstrap_aucs(scores, clicked, test["entity_id"], samples.seed, NUM_REPLICATES)
     aucs = {name: mean_auc(runs, clicked) for name, runs in scores.items()}
     return _chosen(ratios, aucs, draws)

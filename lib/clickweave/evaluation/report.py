@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 def build_report(inputs: EvaluationInputs, on_progress: Progress = lambda message: None) -> dict[str, Any]:
     """Judges S and the mixed set; every figure is a function of tables, recipe and seed alone, `seconds` excepted.
 
-    Cost: the jobs and trainings that each judge in metrics.py states; at most 6 x `sample_rows` rows on the driver.
+    Cost: the jobs and trainings that each judge in metrics.py states; at most 13 x `sample_rows` rows on the driver.
     """
     seconds: dict[str, float] = {}
 

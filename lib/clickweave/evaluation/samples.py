@@ -22,6 +22,7 @@ from clickweave.frames.draws import unit_draw
 
 SALT = "evaluate-sample"
 PICTURE_ROWS = 1_000
+DRAWS = 5  # as many samples of T and of S can be told apart
 _TIME_COLUMNS = ("time_s", "day", "hour", "weekday")
 
 
@@ -29,8 +30,9 @@ _TIME_COLUMNS = ("time_s", "day", "hour", "weekday")
 class Samples:
     """Sample frames in the order of the draw: the first n rows of each are again a sample.
 
-    `extra` holds the rows of the mixed set that are not real, `mixed` a few rows of all of it, for pictures, and
-    `beyond` the rows of T that follow those of `train`. Each has at most `config.sample_rows` rows.
+    `extra` holds the rows of the mixed set that are not real, `mixed` a few rows of all of it, for pictures. Each has
+    at most `config.sample_rows` rows; `beyond` and `synthetic_beyond`, the rows of T and S that follow those of `train`
+    and `synthetic`, have at most DRAWS - 1 times as many.
     """
 
     train: pd.DataFrame
@@ -39,6 +41,7 @@ class Samples:
     extra: pd.DataFrame
     mixed: pd.DataFrame
     beyond: pd.DataFrame
+    synthetic_beyond: pd.DataFrame
     seed: int
 
     @property
@@ -56,12 +59,12 @@ def take(frame: pd.DataFrame, rows: int) -> pd.DataFrame:
 def draw_samples(inputs: EvaluationInputs) -> Samples:
     """Samples of T, H, S and the mixed set's extra rows.
 
-    Cost: one job; a top-n per table, a count of T per item (and query), joins of a little over 5 x sample_rows rows.
+    Cost: one job; a top-n per table, a count of T per item (and query), joins of a little over 12 x sample_rows rows.
     """
     limit, seed = inputs.config.sample_rows, inputs.config.seed
     extra = inputs.mixed.where(F.col("origin") != REAL)
     sides = {"train": inputs.train, "holdout": inputs.holdout, "synthetic": inputs.synthetic, "extra": extra}
-    limits = {"train": 2 * limit}
+    limits = {"train": DRAWS * limit, "synthetic": DRAWS * limit}
     drawn = [_top(_canonical(df, inputs.schema), limits.get(side, limit), seed, side) for side, df in sides.items()]
     drawn.append(_top(_canonical(inputs.mixed, inputs.schema), min(limit, PICTURE_ROWS), seed + 1, "mixed"))
     rows = reduce(DataFrame.unionByName, drawn)
@@ -74,8 +77,15 @@ def draw_samples(inputs: EvaluationInputs) -> Samples:
     frame = _with_calendar(rows.toPandas()).sort_values(["side", "draw", "row_id"], kind="stable")
     frame = _as_declared(frame, inputs.schema)
     parts = {side: frame[frame["side"] == side].reset_index(drop=True) for side in (*sides, "mixed")}
-    everyone = parts.pop("train")
-    return Samples(train=everyone.head(limit), beyond=everyone.iloc[limit:], **parts, seed=seed)
+    real, made = parts.pop("train"), parts.pop("synthetic")
+    return Samples(
+        train=real.head(limit),
+        beyond=real.iloc[limit:],
+        synthetic=made.head(limit),
+        synthetic_beyond=made.iloc[limit:],
+        **parts,
+        seed=seed,
+    )
 
 
 def bootstrap_copy(frame: pd.DataFrame, rows: int, seed: int) -> pd.DataFrame:

@@ -1,6 +1,8 @@
 """Cases and arms by Spark, and the whole of the ranking figures with recommenders that a test can afford."""
 
 import json
+from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +12,15 @@ from pyspark.sql import functions as F
 
 from clickweave.config.base import Section
 from clickweave.config.stages import EvaluateConfig
-from clickweave.evaluation.ranking.arms import Part, Plan, arm_events, count_consumed, entities_again, thin
+from clickweave.evaluation.ranking.arms import (
+    Part,
+    Plan,
+    arm_events,
+    count_consumed,
+    entities_again,
+    items_apart,
+    thin,
+)
 from clickweave.evaluation.ranking.cases import (
     Catalogue,
     content_of,
@@ -20,7 +30,7 @@ from clickweave.evaluation.ranking.cases import (
     substituted,
 )
 from clickweave.evaluation.ranking.figures import NAMES
-from clickweave.evaluation.ranking.utility import judge_ranking
+from clickweave.evaluation.ranking.utility import judge_ranking, recommenders_for
 from clickweave.evaluation.recommenders.protocol import Task
 
 QUICK = EvaluateConfig(utility="quick")
@@ -185,6 +195,30 @@ def test_entities_again_are_whole_and_new_and_as_many_as_asked(make_inputs):
     assert copies.max() > 2
 
 
+def test_items_apart_are_all_there_and_no_users_own(make_inputs):
+    train = make_inputs().train
+    before = train.toPandas().set_index("row_id").sort_index()
+    one, two = (
+        items_apart(df, salt="s", seed=0).toPandas().set_index("row_id").sort_index()
+        for df in (train, train.repartition(5))
+    )
+    assert one["item_id"].equals(two["item_id"])
+    assert sorted(one["item_id"]) == sorted(before["item_id"])
+    assert one["entity_id"].equals(before["entity_id"])
+    own = before.groupby("entity_id")["item_id"].agg(set)
+    kept = np.mean([item in own[user] for user, item in zip(one["entity_id"], one["item_id"], strict=True)])
+    chance = np.mean([np.mean(before["item_id"].isin(items)) for items in own])
+    assert kept == pytest.approx(chance, abs=0.04)
+
+
+def test_items_apart_leave_out_rows_without_an_item(make_inputs):
+    train = make_inputs().train.withColumn("item_id", F.when(F.col("item_id") != "3", F.col("item_id")))
+    with_item = train.where("item_id is not null").count()
+    apart = items_apart(train, salt="s", seed=0).toPandas()
+    assert len(apart) == with_item < train.count()
+    assert apart["item_id"].notna().all()
+
+
 def test_shares_of_entities_are_nested(make_inputs):
     train = make_inputs().train
     few, more = ({row["entity_id"] for row in thin(train, s, salt="s", seed=0).collect()} for s in (0.1, 0.5))
@@ -207,6 +241,14 @@ def test_arms_hold_what_their_plan_says(make_inputs, fresh, toy, to_table, task)
     assert len(arm_events(Plan("x", (Part("extra"),), 0), inputs).toPandas()) == 600
 
 
+def _counted(name, toy, fits):
+    def fit(*args):
+        fits[name] += 1
+        return toy.fit(*args)
+
+    return SimpleNamespace(Params=toy.Params, fit=fit)
+
+
 @pytest.fixture(scope="module")
 def quick(make_inputs, fresh):
     return judge_ranking(make_inputs(fresh, config=QUICK), recommenders=TOYS)
@@ -224,8 +266,11 @@ def test_perfect_generator_teaches_what_real_rows_teach(quick):
     assert found["NDCG@10, train on S"].ceiling > 2 * detail["random_ndcg"]
     assert found["agreement of recommenders"].grade != "na"
     assert found["intra-list distance"].grade == "reported"
-    assert found["NDCG@10, items substituted"].grade == "reported"
-    assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic", "mixed", "repeated"]
+    assert found["NDCG@10, items substituted"].grade == found["AUC, items substituted"].grade == "reported"
+    assert found["AUC, items substituted"].value < 0
+    assert found["NDCG@10, train on S"].control_grades == {"independent": "red"}
+    assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic", "independent", "mixed", "repeated"]
+    assert detail["robustness"]["substituted"]["real"]["auc"] > 0.5
     assert "popularity" not in detail["recommenders"]["averaged"]
     json.dumps(detail, allow_nan=False)
 
@@ -249,9 +294,10 @@ def test_full_mode_has_all_arms_and_curves(make_inputs, fresh, toy, to_table):
     mixed = pd.concat([toy(120, 1, "u"), toy(30, 5, "a", origin="augmented").assign(op="crop"), fresh.head(400)])
     config = EvaluateConfig(utility="full", utility_seeds=2)
     inputs = make_inputs(fresh, mixed=to_table(mixed), config=config)
-    toys = {name: TOYS[name] for name in ("popularity", "together1.0")}
-    rows, detail = judge_ranking(inputs, recommenders=toys)
+    toys, fits = {name: TOYS[name] for name in ("popularity", "together1.0")}, Counter()
+    rows, detail = judge_ranking(inputs, recommenders={name: _counted(name, toy, fits) for name, toy in toys.items()})
     arms = {arm["arm"] for arm in detail["arms"]}
+    assert fits == {"popularity": 4, "together1.0": 2 * len(arms)}  # once an arm, and where arms are compared
     assert {"real + crop", "real + crop: repeated", "real + 1 synthetic", "0.05 of real + extra"} <= arms
     assert detail["seeds"] == 2
     assert len(detail["sparsity"]) == 5
@@ -263,7 +309,7 @@ def test_full_mode_has_all_arms_and_curves(make_inputs, fresh, toy, to_table):
 def test_a_mix_without_real_rows_is_no_uplift_of_them(make_inputs, fresh, to_table):
     inputs = make_inputs(fresh, mixed=to_table(fresh), config=QUICK)
     rows, detail = judge_ranking(inputs, recommenders={name: TOYS[name] for name in ("popularity", "together1.0")})
-    assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic"]
+    assert [arm["arm"] for arm in detail["arms"]] == ["real", "synthetic", "independent"]
     assert _by_name(rows)["ranking uplift"].note == "not applicable: the mixed set holds no real rows"
 
 
@@ -294,6 +340,16 @@ def test_what_cannot_be_said_says_why(make_inputs, fresh, toy, changes, reason):
 def test_quick_takes_its_recommenders_from_the_registry(make_inputs, fresh):
     rows, detail = judge_ranking(make_inputs(fresh, config=QUICK))
     assert detail["seeds"] == 1
-    assert detail["recommenders"]["tried"] == ["popularity", "content", "als", "item_knn"]
+    assert detail["recommenders"]["tried"] == ["popularity", "als", "item_knn", "content", "sequential_rules"]
     assert _by_name(rows)["NDCG@10, train on S"].grade != "na"
-    assert "4 recommenders are fewer than 5" in _by_name(rows)["agreement of recommenders"].note
+    assert "of 5 recommenders" in _by_name(rows)["agreement of recommenders"].note
+
+
+@pytest.mark.parametrize(
+    ("missing", "last"), [({"item_features": {}}, "hybrid"), ({"event_time": None}, "hybrid"), ({}, "sequential_rules")]
+)
+def test_quick_has_five_recommenders_where_a_log_lacks_times_or_attributes(make_inputs, missing, last):
+    inputs = make_inputs(config=QUICK)
+    found = list(recommenders_for(replace(inputs, schema=inputs.schema.model_copy(update=missing))))
+    assert len(found) == 5
+    assert found[-1] == last

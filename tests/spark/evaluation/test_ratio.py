@@ -70,7 +70,7 @@ def test_as_many_rows_drawn_from_all_of_the_log_are_the_rival(choose, more, monk
     )
     monkeypatch.setattr(ratio, "BASE_ROWS", 250)
     choose(more)
-    (arms,) = rivals
+    ((arms, *_),) = rivals
     assert {name for name in arms if "repeated" in name} == {f"{each} repeated" for each in RATIOS[1:]}
     assert len(arms["2.0 repeated"]) == len(arms["2.0"]) == 750
     assert set(arms["2.0 repeated"]["origin"]) == {REAL}

@@ -110,6 +110,9 @@ REFUSED = [
     ({"F1": GateChange(gate=0.995)}, "target 0.99 is easier than gate 0.995"),
     ({"F4": GateChange(target=0.2)}, "target 0.2 is easier than gate 0.05"),
     ({"F1": GateChange(gate=97.0, target=99.0)}, "'F1': gate and target are shares"),
+    ({"R1": GateChange(gate=-0.1)}, "'R1' is only reported: no gate judges it"),
+    ({"D1 Gini of exposure": GateChange(gate=0.9, target=0.8)}, "'D1 Gini of exposure' is only reported"),
+    ({"R1 AUC, future": "block"}, "'R1 AUC, future' is only reported"),
 ]
 
 

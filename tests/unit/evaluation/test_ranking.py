@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.metrics import ndcg_score
+from sklearn.metrics import ndcg_score, roc_auc_score
 from sklearn.metrics.pairwise import cosine_distances
 
 from clickweave.evaluation.ranking.metrics import (
     NOBODY,
     Pairs,
+    auc_of,
     catalogue_coverage,
     draw_ties,
     gini_of_exposure,
@@ -44,6 +45,22 @@ def test_ndcg_is_that_of_scikit_learn(table):
     found = ndcg_at(_ranks(scores, pairs)[0], pairs.users, NUM_USERS, K)
     expected = [ndcg_score(wanted[u : u + 1], scores[u : u + 1], k=K) for u in range(NUM_USERS)]
     assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_auc_of_a_ranking_is_that_of_scikit_learn_over_what_is_ranked(table):
+    scores, wanted, pairs = table
+    seen = Pairs(*np.nonzero(~wanted & (np.random.default_rng(1).random(wanted.shape) < 0.3)))
+    left = np.ones(wanted.shape, bool)
+    left[seen.users, seen.items] = False
+    found = auc_of(_ranks(scores, pairs, seen=seen)[0], pairs.users, left.sum(axis=1))
+    expected = [roc_auc_score(wanted[u][left[u]], scores[u][left[u]]) for u in range(NUM_USERS)]
+    assert found == pytest.approx(expected, abs=1e-9)
+
+
+def test_auc_says_nothing_of_a_user_without_targets_or_without_others():
+    found = auc_of(np.array([1, 2, 3]), np.array([0, 0, 2]), np.array([2, 5, 5]))
+    assert np.isnan(found[:2]).all()
+    assert found[2] == pytest.approx(0.5)
 
 
 def test_recall_and_reciprocal_rank_of_a_plain_sort(table):

@@ -9,8 +9,8 @@ def _plans(counts=COUNTS, full=True):
     return {plan.name: plan for plan in plan_arms(counts, full=full)}
 
 
-def test_quick_has_the_four_arms():
-    assert list(_plans(full=False)) == ["real", "synthetic", "mixed", "repeated"]
+def test_quick_has_five_arms():
+    assert list(_plans(full=False)) == ["real", "synthetic", "independent", "mixed", "repeated"]
     nothing = RowCounts(train=10, synthetic=0, extra=0, ops={})
     assert list(_plans(nothing, full=True))[:1] == ["real"]
     assert list(_plans(nothing, full=False)) == ["real"]
@@ -37,7 +37,9 @@ def test_sides_of_the_comparison_with_synthetic_rows_alone_have_equal_rows():
     assert "thinned" not in many
     few = _plans(RowCounts(1000, 300, 0, {}), full=False)
     assert few["thinned"].parts == (Part("train", 0.3),)
-    assert few["thinned"].rows == few["synthetic"].rows == 300
+    assert few["thinned"].rows == few["synthetic"].rows == few["independent"].rows == 300
+    assert few["independent"].parts == (Part("independent", 0.3),)
+    assert many["independent"].parts == (Part("independent"),)
 
 
 def test_sparsity_arms_stand_with_and_without_the_extra_rows():

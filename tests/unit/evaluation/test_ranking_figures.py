@@ -36,7 +36,8 @@ def _trial(level, *, noise=0.0, seed=0, cold=0.0, others=(), spread=0.1):
     ndcg = (LUCK + level + noise * np.random.default_rng(seed).normal(size=NUM_USERS))[None]
     parts = dict.fromkeys(PARTS, ndcg) | {"cold_users": np.where(np.arange(NUM_USERS) < 50, ndcg + cold, np.nan)}
     lists = {"coverage": spread, "gini": 1 - spread, "distance": spread / 2}
-    return Trial(parts, parts, ndcg, lists, {name: ndcg * factor for name, factor in others})
+    robust = {name: {"ndcg": ndcg * factor, "auc": ndcg + factor - 1} for name, factor in others}
+    return Trial(parts, parts, ndcg, ndcg, lists, robust)
 
 
 def _results(levels, *, counts=COUNTS, full=False, averaged=("als", "item_knn"), **made):
@@ -67,6 +68,13 @@ def test_tstr_is_the_mean_of_the_recommenders_ratios():
     assert row.grade == "red"
     assert row.interval[0] < row.score < row.interval[1]
     assert (row.value, row.ceiling) == pytest.approx((luck + 0.15, luck + 0.25))
+
+
+def test_items_apart_from_users_are_the_control_of_tstr():
+    row = judge_tstr(_results({"real": 0.2, "synthetic": 0.2, "independent": 0.1}), NAMES[0], "ndcg")
+    expected = np.mean([(LUCK.mean() + 0.1 + place / 50) / (LUCK.mean() + 0.2 + place / 50) for place in (2, 3)])
+    assert row.controls == {"independent": pytest.approx(expected, abs=1e-9)}
+    assert row.control_grades == {"independent": "red"}
 
 
 def test_small_synthetic_set_is_held_against_as_few_real_rows():
@@ -152,6 +160,8 @@ def test_reported_rows_say_both_sides_and_never_refuse():
     coverage, robust = rows["catalogue coverage@10"], rows["NDCG@10, items substituted"]
     assert (coverage.value, coverage.ceiling, coverage.grade) == (pytest.approx(0.3), pytest.approx(0.1), "reported")
     assert (robust.value, robust.ceiling) == (pytest.approx(-0.1), pytest.approx(-0.2))
+    ranked = rows["AUC, items substituted"]
+    assert (ranked.value, ranked.ceiling, ranked.unit) == (pytest.approx(-0.1), pytest.approx(-0.2), "auc")
     assert rows["NDCG@10, future"].grade == "na"
     gates = {"D1": "block", "R1": "block"}
     shown = [row for row in rows.values() if row.id in gates]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Literal
 
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from clickweave.contracts.tables import AUGMENTED, KEY_COLUMNS, REAL
@@ -22,16 +22,17 @@ RATIOS = (0.1, 0.25, 0.5, 1.0, 2.0)  # synthetic rows per real one
 SHARES = (0.05, 0.1, 0.25, 0.5)  # of the real users; 1 is the arm `real`
 LEAST_FIT = 0.95  # S or T with fewer rows than this share of the other is no match in size
 MAX_COPIES = 100  # of one entity
+NUM_BUCKETS = 64  # inside which items change rows: the least that keeps many cores busy
 _SALT = "ranking arms"
 _TYPES = {"row_id": "long", "position": "long", "propensity": "double", "event_time": "timestamp", "label": "long"}
 
-Source = Literal["train", "repeated", "extra", "op", "synthetic"]
+Source = Literal["train", "repeated", "independent", "extra", "op", "synthetic"]
 
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of an arm: a share of the entities of T or S, T again (`share` entities per one of T), all rows of the mixed
-    set that are not real, or its augmented rows of the operator `op`.
+    """Rows of an arm: a share of the entities of T or S, T again (`share` entities per one of T), a share of T with
+    items apart from users, all rows of the mixed set that are not real, or its augmented rows of the operator `op`.
     """
 
     source: Source
@@ -95,15 +96,17 @@ def plan_arms(counts: RowCounts, *, full: bool) -> list[Plan]:
     """The arms of a mode, those first that all figures need.
 
     `thinned`, T with as many rows as S, stands where S has less than LEAST_FIT of T's rows; S never counts with more
-    rows than T.
+    rows than T. `independent` is the control of the figures that hold S against one of these two.
     """
     train, whole = counts.train, Part("train")
     arms = [Plan("real", (whole,), train)]
     if counts.synthetic:
         share = min(1.0, train / counts.synthetic)
         arms.append(Plan("synthetic", (Part("synthetic", share),), round(share * counts.synthetic)))
-        if counts.synthetic < LEAST_FIT * train:
-            arms.append(Plan("thinned", (Part("train", counts.synthetic / train),), counts.synthetic))
+        of_train = counts.synthetic / train if counts.synthetic < LEAST_FIT * train else 1.0
+        if of_train < 1.0:
+            arms.append(Plan("thinned", (Part("train", of_train),), counts.synthetic))
+        arms.append(Plan("independent", (Part("independent", of_train),), round(of_train * train)))
     if counts.extra:
         arms += _with_rival("mixed", Part("extra"), counts.extra, train)
     if not full:
@@ -146,6 +149,18 @@ def entities_again(events: DataFrame, per_entity: float, *, salt: str, seed: int
     return drawn.withColumns({**named, "row_id": row_key("row_id", "_copy", salt=salt)}).drop("_copy")
 
 
+def items_apart(events: DataFrame, *, salt: str, seed: int) -> DataFrame:
+    """The rows with an item, each with the item of another: all there are, and no user's own any more.
+
+    In a bucket of rows by hash each takes the item of the next in a drawn order, the last that of the first. One
+    shuffle.
+    """
+    bucket = (unit_draw("row_id", salt=f"{salt} bucket", seed=seed) * F.lit(NUM_BUCKETS)).cast("int")
+    order = Window.partitionBy(bucket).orderBy(unit_draw("row_id", salt=salt, seed=seed), "row_id")
+    another = F.coalesce(F.lead("item_id").over(order), F.first("item_id").over(order))
+    return events.where(F.col("item_id").isNotNull()).withColumn("item_id", another)
+
+
 def _with_rival(name: str, part: Part, rows: int, train: int) -> list[Plan]:
     """Real rows with `part`, and with as many of themselves."""
     ratio, rival = rows / train, "repeated" if name == "mixed" else f"{name}: repeated"
@@ -160,6 +175,9 @@ def _rows(part: Part, inputs: EvaluationInputs, seed: int) -> DataFrame:
             return thin(_keys(inputs.train, F.lit(1.0)), part.share, salt=salt, seed=seed)
         case "repeated":
             return entities_again(_keys(inputs.train, F.lit(1.0)), part.share, salt=salt, seed=seed)
+        case "independent":
+            apart = items_apart(_keys(inputs.train, F.lit(1.0)), salt=salt, seed=seed)
+            return thin(apart, part.share, salt=salt, seed=seed)
         case "synthetic":
             return thin(_keys(inputs.synthetic, F.lit(1.0)), part.share, salt=salt, seed=seed)
     wanted = F.col("origin") != REAL

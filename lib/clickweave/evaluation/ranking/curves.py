@@ -7,7 +7,7 @@ import numpy as np
 from clickweave.evaluation.intervals import LEVEL, holm, interval, paired_means
 from clickweave.evaluation.ranking.arms import SHARES, Plan
 from clickweave.evaluation.ranking.cases import Cases, Catalogue
-from clickweave.evaluation.ranking.figures import MIN_USERS, ROBUSTNESS, Results, agreement, change_of, uplift
+from clickweave.evaluation.ranking.figures import MIN_USERS, Results, agreement, change_of, uplift
 
 NO_UPLIFT = "no measurable uplift"
 
@@ -94,17 +94,10 @@ def sparsity(results: Results) -> list[dict[str, Any]]:
 
 
 def robustness(results: Results) -> dict[str, dict[str, Any]]:
-    """Per other cases and arm NDCG@10 there and its relative change."""
+    """Per other cases and arm NDCG@10 there and its relative change, AUC and its difference."""
+    arms = [arm for arm in ("real", "mixed") if arm in results.plans]
     some = results.trials["real"][results.averaged[0]].others
-    return {
-        cases: {
-            arm: _figure(results.other(arm, cases), results.seed) | {"change": change_of(results, arm, cases)}
-            for arm in ("real", "mixed")
-            if arm in results.plans
-        }
-        for cases in ROBUSTNESS
-        if cases in some
-    }
+    return {cases: {arm: _robust(results, arm, cases) for arm in arms} for cases in some}
 
 
 def all_curves(results: Results) -> dict[str, Any]:
@@ -118,6 +111,12 @@ def all_curves(results: Results) -> dict[str, Any]:
         "agreement": agreement(results, results.seed) if "synthetic" in results.plans else None,
         "robustness": robustness(results),
     }
+
+
+def _robust(results: Results, arm: str, cases: str) -> dict[str, Any]:
+    auc = float(np.nanmean(results.other(arm, cases, "auc")))
+    changes = {"change": change_of(results, arm, cases, "ndcg"), "auc_change": change_of(results, arm, cases, "auc")}
+    return _figure(results.other(arm, cases), results.seed) | changes | {"auc": auc}
 
 
 def _slices(results: Results) -> list[str]:

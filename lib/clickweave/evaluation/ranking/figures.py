@@ -13,9 +13,8 @@ from scipy.stats import kendalltau
 from clickweave.evaluation.gates import Row, judged, not_applicable, reported
 from clickweave.evaluation.intervals import interval, p_not_above, paired_means
 from clickweave.evaluation.ranking.arms import Plan
-from clickweave.evaluation.ranking.trials import Trial
+from clickweave.evaluation.ranking.trials import FLOORS, Robust, Trial
 
-FLOORS = ("popularity", "content")
 MIN_USERS = 20  # fewer with such targets, and a slice says nothing
 LEAST_RECOMMENDERS = 5  # whose order U4 compares
 TAU_REPLICATES = 500
@@ -27,7 +26,12 @@ UPLIFTS = {
 }
 SLICE_ROWS = frozenset(UPLIFTS.values()) - {UPLIFTS["all"]}  # parts of the one that may refuse: they never do
 DIVERSITY = {"coverage": "catalogue coverage@10", "gini": "Gini of exposure", "distance": "intra-list distance"}
-ROBUSTNESS = {"substituted": "NDCG@10, items substituted", "future": "NDCG@10, future"}
+ROBUSTNESS: dict[tuple[str, Robust], str] = {
+    ("substituted", "ndcg"): "NDCG@10, items substituted",
+    ("substituted", "auc"): "AUC, items substituted",
+    ("future", "ndcg"): "NDCG@10, future",
+    ("future", "auc"): "AUC, future",
+}
 NAMES = (NDCG_TSTR, RECALL_TSTR, *UPLIFTS.values(), AGREEMENT, *ROBUSTNESS.values(), *DIVERSITY.values())
 REAL_ALONE, NO_REAL = "the mixed set holds real rows alone", "the mixed set holds no real rows"
 
@@ -51,9 +55,15 @@ class Results:
         found: np.ndarray = np.mean([getattr(self.trials[arm][name], metric)[part] for name in self.averaged], axis=0)
         return found
 
-    def other(self, arm: str, cases: str) -> np.ndarray:
-        """NDCG@10 on other cases, mean over the averaged recommenders (S, U)."""
-        found: np.ndarray = np.mean([self.trials[arm][name].others[cases] for name in self.averaged], axis=0)
+    def auc(self, arm: str) -> np.ndarray:
+        """AUC of the rankings, mean over the averaged recommenders (S, U)."""
+        found: np.ndarray = np.mean([self.trials[arm][name].auc for name in self.averaged], axis=0)
+        return found
+
+    def other(self, arm: str, cases: str, metric: Robust = "ndcg") -> np.ndarray:
+        """NDCG@10 or AUC on other cases, mean over the averaged recommenders (S, U)."""
+        runs = [self.trials[arm][name].others[cases][metric] for name in self.averaged]
+        found: np.ndarray = np.mean(runs, axis=0)
         return found
 
     @property
@@ -77,30 +87,36 @@ def all_rows(results: Results) -> list[Row]:
     rows = [judge_tstr(results, NDCG_TSTR, "ndcg"), judge_tstr(results, RECALL_TSTR, "recall")]
     rows += [judge_uplift(results, part) for part in UPLIFTS]
     rows.append(judge_agreement(results))
-    rows += [report_robustness(results, cases) for cases in ROBUSTNESS]
+    rows += [report_robustness(results, cases, metric) for cases, metric in ROBUSTNESS]
     return rows + [report_diversity(results, kind) for kind in DIVERSITY]
 
 
 def judge_tstr(results: Results, title: str, metric: Metric) -> Row:
-    """U2: mean over the averaged recommenders of (metric trained on S) / (metric trained on as many rows of T)."""
+    """U2: mean over the averaged recommenders of (metric trained on S) / (metric trained on as many rows of T); its
+    control is T with items apart from users.
+    """
     real = float(np.mean(results.panel(results.base, metric=metric)))
     if "synthetic" not in results.plans:
         return not_applicable(title, "no synthetic rows", ceiling=real)
-    ratios, draws = [], []
+    arms = ("synthetic", "independent")
+    ratios: dict[str, list[float]] = {arm: [] for arm in arms}
+    draws = []
     for name in results.averaged:
-        runs = {arm: getattr(results.trials[arm][name], metric)["all"] for arm in ("synthetic", results.base)}
+        runs = {arm: getattr(results.trials[arm][name], metric)["all"] for arm in (*arms, results.base)}
         if runs[results.base].mean() <= 0:
             continue
         found = paired_means(runs, results.seed)
-        ratios.append(runs["synthetic"].mean() / runs[results.base].mean())
+        for arm in arms:
+            ratios[arm].append(float(runs[arm].mean() / runs[results.base].mean()))
         draws.append(found["synthetic"] / np.maximum(found[results.base], 1e-9))
-    if not ratios:
+    if not draws:
         return not_applicable(title, "it is 0 for models of real rows", ceiling=real)
     return judged(
         title,
-        float(np.mean(ratios)),
+        float(np.mean(ratios["synthetic"])),
         value=float(np.mean(results.panel("synthetic", metric=metric))),
         ceiling=real,
+        controls={"independent": float(np.mean(ratios["independent"]))},
         interval=interval(np.mean(draws, axis=0)),
         note="mean of the ratios of " + ", ".join(results.averaged),
     )
@@ -169,22 +185,28 @@ def judge_agreement(results: Results) -> Row:
     return judged(AGREEMENT, found["tau"], interval=(low, high), note=f"of {num} recommenders")
 
 
-def report_robustness(results: Results, cases: str) -> Row:
-    """R1: relative change of NDCG@10 of models of the mixed set, and of T alone, on other cases."""
-    title = ROBUSTNESS[cases]
+def report_robustness(results: Results, cases: str, metric: Robust) -> Row:
+    """R1: change of NDCG@10 or AUC of models of the mixed set, and of T alone, on other cases.
+
+    The AUC is that of the rankings: the click model reads no histories, so that other items in them change nothing.
+    """
+    title = ROBUSTNESS[cases, metric]
     some = results.trials["real"][results.averaged[0]].others
     if cases not in some:
         return not_applicable(title, "the split has no part future, or too few users have events there")
-    change = {arm: change_of(results, arm, cases) for arm in ("real", "mixed") if arm in results.plans}
+    change = {arm: change_of(results, arm, cases, metric) for arm in ("real", "mixed") if arm in results.plans}
     if "mixed" not in change:
         return not_applicable(title, results.no_mixed, ceiling=change["real"])
     value, ceiling = change["mixed"], change["real"]
     return reported(title, value, ceiling=ceiling, note="less than trained on real rows alone" * (value > ceiling))
 
 
-def change_of(results: Results, arm: str, cases: str) -> float:
-    """NDCG@10 on other cases over that on the test's own, minus 1."""
-    return float(np.mean(results.other(arm, cases)) / max(float(np.mean(results.panel(arm))), 1e-9) - 1.0)
+def change_of(results: Results, arm: str, cases: str, metric: Robust) -> float:
+    """On other cases against the test's own: NDCG@10 over it, minus 1; AUC minus it."""
+    there = float(np.nanmean(results.other(arm, cases, metric)))
+    if metric == "auc":
+        return there - float(np.nanmean(results.auc(arm)))
+    return there / max(float(np.mean(results.panel(arm))), 1e-9) - 1.0
 
 
 def report_diversity(results: Results, kind: str) -> Row:

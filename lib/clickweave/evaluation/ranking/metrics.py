@@ -112,6 +112,23 @@ def catalogue_coverage(lists_UK: np.ndarray, num_items: int) -> float:
     return float((_exposure(lists_UK, num_items) > 0).mean())
 
 
+def auc_of(ranks_P: np.ndarray, users_P: np.ndarray, num_candidates_U: np.ndarray) -> np.ndarray:
+    """AUC of a ranking (U,): the share of pairs of a target and another candidate in which the target stands before.
+
+    It is that of Hanley and McNeil 1982 inside each user's ranking. The k-th of a user's m targets has rank - k others
+    before it, so it is 1 - (sum of ranks - m (m + 1) / 2) / (m (n - m)) with n candidates. NaN for a user without
+    targets or without others.
+
+    Args:
+        num_candidates_U: what is ranked for each user.
+    """
+    num_U = np.bincount(users_P, minlength=len(num_candidates_U)).astype(float)
+    total_U = np.bincount(users_P, weights=ranks_P, minlength=len(num_candidates_U))
+    wrong_U = total_U - num_U * (num_U + 1) / 2
+    pairs_U = num_U * (num_candidates_U - num_U)
+    return 1.0 - _over(wrong_U, pairs_U)
+
+
 def gini_of_exposure(lists_UK: np.ndarray, num_items: int) -> float:
     """Gini index of how often each candidate is recommended (Gini 1921), those that never are included.
 

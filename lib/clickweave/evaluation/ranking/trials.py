@@ -3,8 +3,9 @@
 Suffixes: S seeds, U users, P pairs of a user and a target, I candidates, K places of a list.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -16,12 +17,16 @@ from clickweave.evaluation.ranking import metrics
 from clickweave.evaluation.ranking.arms import Plan, arm_events
 from clickweave.evaluation.ranking.cases import Cases, Catalogue
 from clickweave.evaluation.recommenders.protocol import Fitted, Recommender, Task
+from clickweave.evaluation.recommenders.registry import SEEDLESS
 
 K = 10
 MAX_CELLS = 1 << 22  # scores that are held at once
 ROBUST_ARMS = ("real", "mixed")  # that R1 looks at
+FLOORS = ("popularity", "content")  # follow training rows in one number per item, or not at all: never averaged
+COMPARED = ("real", "thinned", "synthetic", "mixed", "repeated")  # arms that floors are trained on, too
 
 Progress = Callable[[str], None]
+Robust = Literal["ndcg", "auc"]  # what R1 looks at
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,17 @@ class Trial:
 
     Attributes:
         ndcg, recall: slice -> NDCG@10 and Recall@10 of the users (S, U), NaN for a user without targets in the slice.
-        mrr: reciprocal ranks (S, U).
+        mrr, auc: reciprocal ranks, and AUC of the rankings (S, U).
         lists: catalogue coverage@10, Gini of exposure and mean intra-list distance, each the mean over seeds.
-        others: name of other cases -> NDCG@10 of their users (S, U of those).
+        others: name of other cases -> NDCG@10 and AUC of their users (S, U of those).
     """
 
     ndcg: dict[str, np.ndarray]
     recall: dict[str, np.ndarray]
     mrr: np.ndarray
+    auc: np.ndarray
     lists: dict[str, float]
-    others: dict[str, np.ndarray]
+    others: dict[str, dict[Robust, np.ndarray]]
 
 
 class ConstantScorer:
@@ -76,24 +82,27 @@ def run_trials(
 ) -> dict[str, dict[str, Trial]]:
     """Arm -> recommender -> trial. Each arm is held in Spark's memory (or on its disks) while its models train.
 
-    Cost: arms x recommenders x seeds trainings, by the recommenders' own numbers of steps, the same in every arm.
+    Cost: arms x recommenders x seeds trainings, by the recommenders' own numbers of steps, the same in every arm; those
+    that no seed changes train once an arm, and FLOORS on COMPARED arms alone.
     """
+    learning = {name: chosen for name, chosen in recommenders.items() if name not in FLOORS}
     trials: dict[str, dict[str, Trial]] = {}
     for plan in plans:
         on_progress(f"training recommenders on {plan.name}")
         events = arm_events(plan, inputs).persist()
         tests = bench if plan.name in ROBUST_ARMS else replace(bench, others={})
-        trials[plan.name] = _try_arm(events, inputs, recommenders, tests, task, num_seeds)
+        chosen = recommenders if plan.name in COMPARED else learning
+        trials[plan.name] = _try_arm(events, inputs, chosen, tests, task, num_seeds)
         events.unpersist()
     return trials
 
 
 def try_models(models: Sequence[Fitted], bench: Bench) -> Trial:
-    """The trial of models that differ by their seed alone."""
+    """The trial of models that differ by their seed alone; one that stands there several times is ranked with once."""
     cases, catalogue = bench.cases, bench.catalogue
     owners, num = cases.targets.users, cases.num_users
     slices = cases.slices(catalogue)
-    ranked = [rank_cases(model, cases, catalogue, bench.seed) for model in models]
+    ranked = list(_ranked(models, cases, bench))
 
     def by_slice(metric: Callable[..., np.ndarray]) -> dict[str, np.ndarray]:
         return {
@@ -105,8 +114,9 @@ def try_models(models: Sequence[Fitted], bench: Bench) -> Trial:
         ndcg=by_slice(metrics.ndcg_at),
         recall=by_slice(metrics.recall_at),
         mrr=np.stack([metrics.reciprocal_rank(ranks, owners, num) for ranks, _ in ranked]),
+        auc=np.stack([_auc(ranks, cases, catalogue) for ranks, _ in ranked]),
         lists=_mean([_of_lists(lists, bench) for _, lists in ranked]),
-        others={name: _ndcg(models, other, bench) for name, other in bench.others.items()},
+        others={name: _robust(models, other, bench) for name, other in bench.others.items()},
     )
 
 
@@ -135,17 +145,31 @@ def _try_arm(
 ) -> dict[str, Trial]:
     """Trials by recommender, two at a time: small jobs leave cores idle. Seeds of one recommender never overlap."""
 
-    def try_one(chosen: Recommender) -> Trial:
-        tasks = [replace(task, seed=task.seed + number) for number in range(num_seeds)]
+    def try_one(name: str) -> Trial:
+        chosen, num = recommenders[name], 1 if name in SEEDLESS else num_seeds
+        tasks = [replace(task, seed=task.seed + number) for number in range(num)]
         models = [chosen.fit(events, inputs.items, inputs.users, each, chosen.Params()) for each in tasks]
-        return try_models(models, bench)
+        return try_models(models * (num_seeds // num), bench)
 
-    return dict(zip(recommenders, side_by_side(try_one, recommenders.values()), strict=True))
+    return dict(zip(recommenders, side_by_side(try_one, recommenders), strict=True))
 
 
-def _ndcg(models: Sequence[Fitted], cases: Cases, bench: Bench) -> np.ndarray:
-    ranked = [rank_cases(model, cases, bench.catalogue, bench.seed)[0] for model in models]
-    return np.stack([metrics.ndcg_at(ranks, cases.targets.users, cases.num_users, K) for ranks in ranked])
+def _ranked(models: Sequence[Fitted], cases: Cases, bench: Bench) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Ranks and lists of each model."""
+    found = {id(model): model for model in models}
+    ranked = {key: rank_cases(model, cases, bench.catalogue, bench.seed) for key, model in found.items()}
+    return (ranked[id(model)] for model in models)
+
+
+def _robust(models: Sequence[Fitted], cases: Cases, bench: Bench) -> dict[Robust, np.ndarray]:
+    ranks = [ranks for ranks, _ in _ranked(models, cases, bench)]
+    ndcg = [metrics.ndcg_at(each, cases.targets.users, cases.num_users, K) for each in ranks]
+    return {"ndcg": np.stack(ndcg), "auc": np.stack([_auc(each, cases, bench.catalogue) for each in ranks])}
+
+
+def _auc(ranks: np.ndarray, cases: Cases, catalogue: Catalogue) -> np.ndarray:
+    left_U = len(catalogue.items) - np.bincount(cases.seen.users, minlength=cases.num_users)
+    return metrics.auc_of(ranks, cases.targets.users, left_U)
 
 
 def _of_lists(lists: np.ndarray, bench: Bench) -> dict[str, float]:

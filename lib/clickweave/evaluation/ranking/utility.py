@@ -17,6 +17,7 @@ from clickweave.evaluation.ranking.cases import (
 )
 from clickweave.evaluation.ranking.curves import all_curves, slice_sizes
 from clickweave.evaluation.ranking.figures import (
+    LEAST_RECOMMENDERS,
     MIN_USERS,
     NAMES,
     NO_REAL,
@@ -29,7 +30,7 @@ from clickweave.evaluation.ranking.trials import Bench, ConstantScorer, K, run_t
 from clickweave.evaluation.recommenders.protocol import Recommender, Task
 from clickweave.evaluation.recommenders.registry import fitting, recommender
 
-QUICK = ("popularity", "content", "als", "item_knn")
+QUICK = ("popularity", "als", "item_knn", "content", "sequential_rules", "hybrid")  # five of these, the first that fit
 QUICK_USERS, FULL_USERS = 1_000, 2_000
 MAX_SCORES = 200_000_000  # of one model: at a million items the figures are of 200 users
 SUBSTITUTED = 0.1  # share of history items that R1 changes
@@ -49,15 +50,16 @@ def judge_ranking(
 ) -> tuple[list[Row], dict[str, Any]]:
     """All ranking rows, in the order of NAMES, and what a page draws of them.
 
-    Cost: five jobs for cases, candidates, their attributes and counts; then arms x recommenders x seeds trainings, 4 x
-    4 x 1 in mode quick; at most MAX_SCORES scores a model. The driver holds O(items), at most FULL_USERS histories, and
+    Cost: five jobs for cases, candidates, their attributes and counts; then arms x recommenders x seeds trainings, 5 x
+    5 x 1 in mode quick; at most MAX_SCORES scores a model. The driver holds O(items), at most FULL_USERS histories, and
     a figure per arm, recommender, seed, slice and user.
 
     Args:
-        recommenders: by name; None: those of the registry that the log can train, in mode quick those in QUICK.
+        recommenders: by name; None: those of the registry that the log can train, in mode quick the first of QUICK, as
+            many as U4 needs.
     """
     config, task = inputs.config, Task(inputs.schema, LEVEL, inputs.config.seed)
-    chosen = _chosen(inputs) if recommenders is None else dict(recommenders)
+    chosen = recommenders_for(inputs) if recommenders is None else dict(recommenders)
     reason = _missing(inputs, chosen)
     if reason:
         return _unsaid(inputs, reason)
@@ -101,10 +103,11 @@ def most_users(limit: int, num_items: int) -> int:
     return max(MIN_USERS, min(limit, MAX_SCORES // max(num_items, 1)))
 
 
-def _chosen(inputs: EvaluationInputs) -> dict[str, Recommender]:
+def recommenders_for(inputs: EvaluationInputs) -> dict[str, Recommender]:
+    """Those that the log can train, in mode quick the first of QUICK, as many as U4 needs."""
     names = fitting(inputs.schema)
     if inputs.config.utility == "quick":
-        names = tuple(name for name in QUICK if name in names)
+        names = tuple(name for name in QUICK if name in names)[:LEAST_RECOMMENDERS]
     return {} if inputs.config.utility == "off" else {name: recommender(name) for name in names}
 
 

@@ -1,11 +1,13 @@
-"""Hybrid: gradient-boosted trees rank what content, ALS, nearest neighbours and popularity propose.
+"""Hybrid: gradient-boosted trees rank what content, ALS, nearest neighbours, rules and popularity propose.
 
 Two stages, as at serving time: each base recommender proposes its best candidates, LightGBM (LambdaRank, Burges 2010)
 puts the proposals in order, and all other candidates follow behind them by popularity, so that the catalogue is ranked
-in full. The trees learn from users of the training set: from the last event of each against negatives, given the
-events before it. The base recommenders never see those last events, else their scores would tell the answer.
+in full. Boosting starts from the sum of the collaborative scores, each standardised over the user's candidates, which
+alone is better than any of them. The trees learn from a share of the users of the training set: from what is new to
+each in their last fifth of events against negatives, given the events before. The base recommenders never see those
+last events, else their scores would tell the answer; since they are of few users, little is lost.
 
-Legend: U users, E events, N candidates, R rows of (user, candidate), S base recommenders.
+Legend: U users, E events, N candidates, R rows of (user, candidate).
 """
 
 from dataclasses import dataclass
@@ -18,65 +20,33 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.base import Section
-from clickweave.contracts.tables import DAY_US
-from clickweave.evaluation.recommenders import als, content, item_knn, popularity
-from clickweave.evaluation.recommenders.interactions import consumed, history_matrix, sample_histories
-from clickweave.evaluation.recommenders.protocol import Fitted, Histories, ItemIndex, Task
+from clickweave.evaluation.recommenders import als, item_knn, sequential_rules
+from clickweave.evaluation.recommenders.hybrid_base import Base, blended, fit_base, proposed
+from clickweave.evaluation.recommenders.interactions import USERS, consumed, history_matrix, sample_histories
+from clickweave.evaluation.recommenders.protocol import Histories, ItemIndex, Task
+from clickweave.frames.draws import unit_draw
 
-MOST_EVENTS = 200  # of a history that the trees learn from, the last ones
+MOST_EVENTS = 200  # of a user that the trees learn from, the last ones
+LATE_SHARE, MOST_LATE = 0.2, 20  # of these, what is to be found
 BLOCK_SCORES = 1 << 24  # of one base recommender in memory
 
 
 class Params(Section):
-    """Of proposals and trees."""
+    """Of proposals and trees; settings by validation, as those of ALS (als.Params): NDCG@10 is 0.163 there, and 0.153,
+    0.147 and 0.142 of ALS, item_knn and sequential_rules. More or faster trees overfit the few hundred users.
+    """
 
     proposals: int = Field(100, ge=1, description="of each base recommender for a user, at most")
-    max_users: int = Field(2_000, ge=1, description="whose last event is learnt, drawn by hash")
-    negatives: int = Field(60, ge=2, description="of a user: half of the proposals, half of all items")
-    trees: int = Field(120, ge=1)
-    leaves: int = Field(15, ge=2)
-    learning_rate: float = Field(0.06, gt=0)
+    max_users: int = Field(2_000, ge=1, description="whose last events are learnt, drawn by hash")
+    user_share: float = Field(0.25, gt=0, le=1, description="the same, of all users, at most")
+    negatives: int = Field(200, ge=2, description="of a user, at most")
+    near_share: float = Field(0.8, ge=0, le=1, description="of the negatives, drawn among the proposals")
+    trees: int = Field(60, ge=1)
+    leaves: int = Field(7, ge=2)
+    learning_rate: float = Field(0.05, gt=0)
     factors: als.Params = als.Params()
     neighbours: item_knn.Params = item_knn.Params()
-
-
-@dataclass(frozen=True)
-class Base:
-    """What the trees stand on: recommenders by name, and when each item of `index` was first seen."""
-
-    recommenders: dict[str, Fitted]
-    index: ItemIndex
-    first_us_I: np.ndarray
-    level: int | None
-
-    def scores(self, history: Histories, candidates: np.ndarray) -> dict[str, np.ndarray]:
-        """Of each base recommender [U, N], and `recent`: the nearest neighbours' given the last event alone."""
-        found = {name: one.score(history, candidates) for name, one in self.recommenders.items()}
-        is_last_E = np.zeros(len(history.item_ids), bool)
-        is_last_E[history.starts[1:][np.diff(history.starts) > 0] - 1] = True
-        return found | {"recent": self.recommenders["item_knn"].score(history.kept(is_last_E), candidates)}
-
-    def features(
-        self, history: Histories, scores: dict[str, np.ndarray], rows: tuple[np.ndarray, np.ndarray], ids_N: np.ndarray
-    ) -> np.ndarray:
-        """float64 [R, F] of the rows (users [R], candidates [R]).
-
-        Base scores; how often the user consumed the candidate; its age in days at the user's last event; events, items
-        and days of the history, and the hour of its last event.
-        """
-        users_R, candidates_R = rows
-        columns = [score_UN[users_R, candidates_R] for score_UN in scores.values()]
-        own = ItemIndex(ids_N)
-        counts_UN = history_matrix(history, own, np.ones(len(history.item_ids)))
-        columns.append(np.asarray(counts_UN[users_R, candidates_R]).ravel())
-        num_U = np.diff(history.starts)
-        first_U, last_U = (_time_at(history, place_U) for place_U in (history.starts[:-1], history.starts[1:] - 1))
-        places_R = self.index.places(ids_N)[candidates_R]
-        first_R = np.where(places_R >= 0, self.first_us_I[places_R], np.nan) if len(self.index) else np.nan
-        columns.append((last_U[users_R] - first_R) / DAY_US)
-        context = (num_U, np.diff(counts_UN.indptr), (last_U - first_U) / DAY_US, last_U % DAY_US / DAY_US * 24)
-        columns += [value_U[users_R] for value_U in context]
-        return np.column_stack(columns).astype(np.float64)
+    rules: sequential_rules.Params = sequential_rules.Params()
 
 
 @dataclass(frozen=True)
@@ -99,7 +69,8 @@ class Hybrid:
         if len(users_R) == 0:
             return behind_UN
         features = self.base.features(history, scores, (users_R, candidates_R), candidates)
-        ranked_R = np.asarray(self.trees.predict(features, num_threads=1))
+        ranked_R = blended(scores)[users_R, candidates_R]
+        ranked_R += np.asarray(self.trees.predict(features, num_threads=1, raw_score=True))
         lowest_U = np.zeros(history.num_users)
         np.minimum.at(lowest_U, users_R, ranked_R)
         found_UN = (behind_UN + (lowest_U - 1)[:, None]).astype(np.float32)
@@ -107,83 +78,86 @@ class Hybrid:
         return found_UN
 
 
+@dataclass(frozen=True)
+class Lesson:
+    """What one user teaches: `places` of items, the targets first; `weight` of their events."""
+
+    user: int
+    places: np.ndarray
+    num_targets: int
+    weight: float
+
+
 def fit(events: DataFrame, items: DataFrame | None, users: DataFrame | None, task: Task, params: Params) -> Hybrid:
     """Base recommenders on all events but the last of some users, then trees on these.
 
-    Cost: those of als, item_knn, content (where items have attributes) and popularity, and of max_users users scored.
+    Cost: those of als, item_knn, sequential_rules (where the log has times), content (where items have attributes) and
+    popularity, and of max_users users scored.
     """
-    rows = consumed(events, task)
+    drawn = unit_draw("entity_id", salt=USERS, seed=task.seed) < params.user_share
     sample, row_ids = sample_histories(
-        rows, task, max_users=params.max_users, max_events=MOST_EVENTS + 1, least_events=2
+        consumed(events.where(drawn), task), task, max_users=params.max_users, max_events=MOST_EVENTS, least_events=2
     )
-    last_U = sample.starts[1:] - 1
-    held = events.sparkSession.createDataFrame(pa.table({"row_id": pa.array(row_ids[last_U], pa.int64())}))
-    base = _fit_base(events.join(F.broadcast(held), "row_id", "left_anti"), items, users, task, params)
-    is_last_E = np.zeros(len(sample.item_ids), bool)
-    is_last_E[last_U] = True
-    targets = sample.kept(is_last_E)
-    return Hybrid(base, _fit_trees(base, sample.kept(~is_last_E), targets, task, params), params)
+    is_late_E = late_events(sample)
+    held = events.sparkSession.createDataFrame(pa.table({"row_id": pa.array(row_ids[is_late_E], pa.int64())}))
+    known = events.join(F.broadcast(held), "row_id", "left_anti")
+    base = fit_base(known, items, users, task, params.factors, params.neighbours, params.rules)
+    trees = _fit_trees(base, sample.kept(~is_late_E), sample.kept(is_late_E), task, params)
+    return Hybrid(base, trees, params)
 
 
-def proposed(scores: dict[str, np.ndarray], num: int) -> np.ndarray:
-    """Whether a score is among the user's `num` highest of its kind: bool [U, N]. Where ties reach
-    beyond that number none of them is, so that no order of the candidates decides.
-    """
-    chosen_UN = np.zeros(next(iter(scores.values())).shape, bool)
-    for score_UN in scores.values():
-        if score_UN.shape[1] <= num:
-            return np.ones_like(chosen_UN)
-        limit_U = np.partition(score_UN, -num - 1, axis=1)[:, -num - 1]
-        chosen_UN |= score_UN > limit_U[:, None]
-    return chosen_UN
+def late_events(history: Histories) -> np.ndarray:
+    """Whether an event is of the last LATE_SHARE of its user's, at least one and at most MOST_LATE: bool [E]."""
+    late_U = np.clip((np.diff(history.starts) * LATE_SHARE).astype(np.int64), 1, MOST_LATE)
+    behind_E = history.starts[1:][history.owners] - 1 - np.arange(len(history.item_ids))
+    return np.asarray(behind_E < late_U[history.owners])
 
 
-def _fit_base(events: DataFrame, items: DataFrame | None, users: DataFrame | None, task: Task, params: Params) -> Base:
-    fitted: dict[str, Fitted] = {
-        "popularity": popularity.fit(events, items, users, task, popularity.Params()),
-        "als": als.fit(events, items, users, task, params.factors),
-        "item_knn": item_knn.fit(events, items, users, task, params.neighbours),
-    }
-    if items is not None and task.schema.item_features:
-        fitted["content"] = content.fit(events, items, users, task, content.Params())
-    first = consumed(events, task).groupBy("item_id").agg(F.min("time_us").alias("first"))
-    table = first.toArrow().sort_by("item_id")
-    index = ItemIndex(table.column("item_id").to_numpy(zero_copy_only=False))
-    return Base(fitted, index, table.column("first").to_numpy().astype(float), task.level)
-
-
-def _fit_trees(base: Base, given: Histories, targets: Histories, task: Task, params: Params) -> lightgbm.Booster | None:
-    """Trees that put each user's target before their negatives. `targets` has one event per user of `given`."""
+def _fit_trees(base: Base, given: Histories, late: Histories, task: Task, params: Params) -> lightgbm.Booster | None:
+    """Trees that put each user's targets before their negatives. `late` holds later events of the users of `given`."""
     rng = np.random.default_rng([task.seed, 6])
     ids_N = base.index.ids.to_numpy()
-    features, weights, groups = [], [], []
+    features, starts, labels, weights, groups = [], [], [], [], []
     size = max(1, BLOCK_SCORES // max(1, len(ids_N)))
-    for block, wanted in zip(given.blocks(size), targets.blocks(size), strict=True):
+    for block, wanted in zip(given.blocks(size), late.blocks(size), strict=True):
         scores = base.scores(block, ids_N)
-        goal_U = base.index.places(wanted.item_ids)
-        near_UN = proposed(scores, params.proposals)
-        rows = [_drawn(near_N, goal, params.negatives, rng) for near_N, goal in zip(near_UN, goal_U, strict=True)]
-        taught = [user for user, goal in enumerate(goal_U) if goal >= 0 and len(rows[user]) > 1]
-        if taught:
-            users_R = np.repeat(taught, [len(rows[user]) for user in taught])
-            picked = users_R, np.concatenate([rows[user] for user in taught])
+        lessons = draw_lessons(base.index, block, wanted, proposed(scores, params.proposals), params, rng)
+        if lessons:
+            users_R = np.repeat([lesson.user for lesson in lessons], [len(lesson.places) for lesson in lessons])
+            picked = users_R, np.concatenate([lesson.places for lesson in lessons])
             features.append(base.features(block, scores, picked, ids_N))
-            weights.append(wanted.weights[users_R])
-            groups += [len(rows[user]) for user in taught]
+            starts.append(blended(scores)[picked])
+            labels += [np.arange(len(lesson.places)) < lesson.num_targets for lesson in lessons]
+            weights += [np.full(len(lesson.places), lesson.weight) for lesson in lessons]
+            groups += [len(lesson.places) for lesson in lessons]
     if not groups:
         return None
-    is_target_R = np.zeros(sum(groups))
-    is_target_R[np.cumsum(groups) - groups] = 1  # the first of each group
-    data = lightgbm.Dataset(np.concatenate(features), is_target_R, weight=np.concatenate(weights), group=groups)
+    data = lightgbm.Dataset(
+        np.concatenate(features),
+        np.concatenate(labels).astype(float),
+        weight=np.concatenate(weights),
+        group=groups,
+        init_score=np.concatenate(starts),
+    )
     return lightgbm.train(_settings(params, task.seed), data, num_boost_round=params.trees)
 
 
-def _drawn(near_N: np.ndarray, goal: int, num: int, rng: np.random.Generator) -> np.ndarray:
-    """Places of the target, then of at most `num` other items: half of those that are near, the rest of all."""
-    near = rng.permutation(np.flatnonzero(near_N))[: num // 2]
-    anywhere = rng.integers(0, len(near_N), num - len(near))
-    others = np.unique(np.concatenate([near, anywhere]))
-    return np.concatenate([[goal], others[others != goal]])
+def draw_lessons(
+    index: ItemIndex, given: Histories, late: Histories, near_UN: np.ndarray, params: Params, rng: np.random.Generator
+) -> list[Lesson]:
+    """Of each user with a target that they have not had before; negatives are new to them, too."""
+    own_UN = history_matrix(given, index, np.ones(len(given.item_ids))).toarray() > 0
+    wanted_UN = (history_matrix(late, index, np.ones(len(late.item_ids))).toarray() > 0) & ~own_UN
+    found = []
+    for user in np.flatnonzero(wanted_UN.any(axis=1)):
+        others_N = ~own_UN[user] & ~wanted_UN[user]
+        near = rng.permutation(np.flatnonzero(near_UN[user] & others_N))[: round(params.near_share * params.negatives)]
+        anywhere = rng.integers(0, len(others_N), params.negatives - len(near))
+        targets, negatives = np.flatnonzero(wanted_UN[user]), np.union1d(near, anywhere[others_N[anywhere]])
+        weight = late.weights[late.starts[user] : late.starts[user + 1]].mean()
+        if len(negatives):
+            found.append(Lesson(int(user), np.concatenate([targets, negatives]), len(targets), float(weight)))
+    return found
 
 
 def _settings(params: Params, seed: int) -> dict[str, object]:
@@ -191,18 +165,11 @@ def _settings(params: Params, seed: int) -> dict[str, object]:
         "objective": "lambdarank",
         "num_leaves": params.leaves,
         "learning_rate": params.learning_rate,
-        "min_data_in_leaf": 20,
+        "min_data_in_leaf": 50,
+        "lambda_l2": 20.0,  # without it a few users move leaves by more than the scores they start from
         "deterministic": True,
         "force_row_wise": True,
         "num_threads": 1,  # the same bits on every run
         "verbose": -1,
         "seed": seed,
     }
-
-
-def _time_at(history: Histories, place_U: np.ndarray) -> np.ndarray:
-    """Time of the event at a place of each user [U], float; NaN for users without events."""
-    known_U = np.diff(history.starts) > 0
-    time_U = np.full(history.num_users, np.nan)
-    time_U[known_U] = history.time_us[place_U[known_U]]
-    return time_U

@@ -8,7 +8,16 @@ from pyspark.sql import functions as F
 from scipy import sparse
 
 from clickweave.config.log import SchemaConfig
-from clickweave.evaluation.recommenders import als, content, hybrid, interactions, item_knn, popularity, sasrec
+from clickweave.evaluation.recommenders import (
+    als,
+    content,
+    hybrid,
+    interactions,
+    item_knn,
+    popularity,
+    sasrec,
+    sequential_rules,
+)
 from clickweave.evaluation.recommenders.protocol import Histories, Task
 
 SCHEMA = SchemaConfig.model_validate({"user": "u", "item": "i", "event_time": {"column": "t"}})
@@ -104,6 +113,34 @@ def test_a_giant_user_counts_with_a_bounded_number_of_items(spark):
     assert set(other.index.ids) != set(fitted.index.ids)
 
 
+def followed(rows, steps, shrink):
+    """Rules counted one by one: rows of (user, item, weight) in order."""
+    ids = sorted({item for _, item, _ in rows})
+    near = np.zeros((len(ids), len(ids)))
+    for number, (user, item, _) in enumerate(rows):
+        for step in range(1, steps + 1):
+            if number + step < len(rows) and rows[number + step][0] == user and rows[number + step][1] != item:
+                near[ids.index(item), ids.index(rows[number + step][1])] += rows[number + step][2] / step
+    return near / (near.sum(axis=1, keepdims=True) + shrink)
+
+
+@pytest.mark.parametrize(("steps", "shrink"), [(1, 1.0), (3, 1.0), (10, 4.0)])
+def test_rules_count_what_follows_by_distance(spark, steps, shrink):
+    rng = np.random.default_rng(3)
+    told = [(f"u{n}", f"i{rng.integers(6)}", 1, float(rng.integers(1, 4)) / 2) for n in range(4) for _ in range(9)]
+    params = sequential_rules.Params(steps=steps, shrink=shrink)
+    fitted = sequential_rules.fit(canonical(spark, frame(told)), None, None, Task(SCHEMA, level=1), params)
+    expected = followed([(user, item, weight) for user, item, _, weight in told], steps, shrink)
+    np.testing.assert_allclose(fitted.follows_II.toarray(), expected, atol=1e-6)
+
+
+def test_rules_keep_the_strongest_of_each_item(spark):
+    told = [("u", item, 1, 1.0) for item in "abcad"]
+    params = sequential_rules.Params(steps=1, neighbours=1, shrink=0.0)
+    found = sequential_rules.fit(canonical(spark, frame(told)), None, None, Task(SCHEMA), params).follows_II.toarray()
+    assert found.tolist() == [[0, 0.5, 0, 0], [0, 0, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]]
+
+
 @pytest.mark.parametrize("implicit", [True, False])
 def test_fold_in_of_a_training_user_is_what_spark_learnt(spark, implicit):
     rng = np.random.default_rng(0)
@@ -129,7 +166,7 @@ def test_als_learns_two_groups(spark):
     rng = np.random.default_rng(1)
     cells = [(f"u{n:02d}", f"{'xy'[n % 2]}{k}", 1, 1.0) for n in range(24) for k in rng.permutation(8)[:5]]
     events = canonical(spark, frame(cells))
-    fitted = als.fit(events, None, None, Task(SCHEMA), als.Params(rank=2, iterations=5))
+    fitted = als.fit(events, None, None, Task(SCHEMA), als.Params(rank=2, iterations=5, alpha=10.0))
     newcomer = Histories(
         np.array(["n"], object),
         np.array([0, 2]),
@@ -218,7 +255,7 @@ def test_hybrid_never_lets_its_base_see_what_the_trees_learn(spark):
     cells = [(f"u{n:02d}", f"i{k}", 1, 1.0) for n in range(20) for k in range(3)]
     cells += [(f"u{n:02d}", f"last{n:02d}", 1, 1.0) for n in range(20)]
     events = canonical(spark, frame(cells))
-    params = hybrid.Params(trees=2, max_users=5, factors=als.Params(rank=2, iterations=1))
+    params = hybrid.Params(trees=2, max_users=5, user_share=1.0, factors=als.Params(rank=2, iterations=1))
     fitted = hybrid.fit(events, None, None, Task(SCHEMA), params)
     known = [name for name in fitted.base.index.ids if name.startswith("last")]
     assert len(known) == 15

@@ -95,5 +95,5 @@ def test_a_log_without_attributes_or_times_has_fewer_recommenders():
 
     assert names() == registry.RECOMMENDERS
     assert set(registry.RECOMMENDERS) - set(names("item_features")) == {"content"}
-    assert set(registry.RECOMMENDERS) - set(names("event_time")) == {"sasrec"}
+    assert set(registry.RECOMMENDERS) - set(names("event_time")) == {"sequential_rules", "sasrec"}
     assert names("user") == ()

@@ -8,7 +8,7 @@ import pytest
 from scipy import sparse
 from sklearn.metrics.pairwise import cosine_similarity
 
-from clickweave.evaluation.recommenders import als, content, hybrid, item_knn
+from clickweave.evaluation.recommenders import als, content, hybrid, hybrid_base, item_knn, sequential_rules
 from clickweave.evaluation.recommenders.protocol import Histories, ItemIndex
 
 IDS = np.array(["a", "b", "c", "d"], object)
@@ -74,6 +74,13 @@ def test_knn_halves_an_event_for_each_half_life_before_the_users_last():
     np.testing.assert_allclose(found, [[0, 0, 0, 4.0 / 4 + 3.0]], rtol=1e-6)
 
 
+def test_rules_of_the_events_of_a_history_fade_with_each_event_after():
+    follows = sparse.csr_array(np.array([[0, 0.5, 0, 0.1], [0, 0, 0, 0.4], [0, 0, 0, 0], [0, 0, 0, 0]], np.float32))
+    fitted = sequential_rules.Rules(ItemIndex(IDS), follows, sequential_rules.Params(fade=0.5), None)
+    found = fitted.score(history(["a", "b", "new"], weights=[1.0, 2.0, 1.0]), np.array(["d", "new", "b"], object))
+    np.testing.assert_allclose(found, [[0.1 / 4 + 2 * 0.4 / 2, 0.0, 0.5 / 4]], rtol=1e-6)
+
+
 def test_content_is_the_cosine_to_the_mean_of_what_was_consumed():
     attributes = np.array([[1, 0, 0.5], [0, 1, 0], [1, 1, -2], [0, 0, 0]], np.float32)
     fitted = content.Content(ItemIndex(IDS), sparse.csr_array(attributes), None)
@@ -111,8 +118,47 @@ def test_numbers_are_standardised_and_missing_ones_are_the_mean():
     assert far.max() == content.FARTHEST
 
 
+def histories(*users):
+    """One user each with these items, an event a day."""
+    items = np.array([item for one in users for item in one], object)
+    starts = np.append(0, np.cumsum([len(one) for one in users]))
+    names = np.array([f"u{number:03d}" for number in range(len(users))], object)
+    ones = np.ones(len(items))
+    return Histories(names, starts, items, np.arange(len(items)) * DAY_US, ones.astype(np.int64), ones)
+
+
+def test_late_events_are_the_last_fifth_but_at_least_one_and_never_too_many():
+    told = histories(*[["a"] * num for num in (1, 4, 5, 14, 15, 300)])
+    late = hybrid.late_events(told)
+    assert np.add.reduceat(late.astype(int), told.starts[:-1]).tolist() == [1, 1, 1, 2, 3, 20]
+    for start, stop in zip(told.starts[:-1], told.starts[1:], strict=True):
+        assert (np.diff(late[start:stop].astype(int)) >= 0).all()
+
+
+def test_lessons_hold_what_is_new_to_the_user_and_nothing_else():
+    index, given, late = ItemIndex(np.array(list("abcdef"), object)), histories("ab", "a"), histories("bdd", "a")
+    near = np.array([[True, False, True, True, False, True]] * 2)
+    params, found = hybrid.Params(negatives=4, near_share=0.5), set()
+    for seed in range(20):
+        (lesson,) = hybrid.draw_lessons(index, given, late, near, params, np.random.default_rng(seed))
+        ids = index.ids.to_numpy()[lesson.places].tolist()
+        assert (lesson.user, lesson.num_targets, ids[0]) == (0, 1, "d")
+        assert len(set(ids)) == len(ids)
+        assert {"c", "f"} <= set(ids[1:])
+        found |= set(ids[1:])
+    assert found == {"c", "e", "f"}
+
+
 def test_proposals_are_the_best_of_any_kind_and_no_ties_beyond():
     one, other = np.array([[3.0, 2.0, 1.0, 0.0]]), np.array([[0.0, 0.0, 0.0, 9.0]])
-    assert hybrid.proposed({"one": one}, 2).tolist() == [[True, True, False, False]]
-    assert hybrid.proposed({"one": one, "other": other}, 2).tolist() == [[True, True, False, True]]
-    assert hybrid.proposed({"one": one}, 4).all()
+    assert hybrid_base.proposed({"one": one}, 2).tolist() == [[True, True, False, False]]
+    assert hybrid_base.proposed({"one": one, "other": other}, 2).tolist() == [[True, True, False, True]]
+    assert hybrid_base.proposed({"one": one}, 4).all()
+
+
+def test_scores_are_standardised_for_each_user_and_blended_by_sum():
+    als_scores, popular = np.array([[1.0, 2.0, 6.0], [5.0, 5.0, 5.0]], np.float32), np.array([[9.0, 0.0, 0.0]] * 2)
+    expected = (als_scores[0] - 3) / np.sqrt(14 / 3)
+    np.testing.assert_allclose(hybrid_base.standardised(als_scores), [expected, [0, 0, 0]], rtol=1e-12)
+    found = hybrid_base.blended({"als": als_scores, "item_knn": als_scores * 7, "popularity": popular})
+    np.testing.assert_allclose(found, [2 * expected, [0, 0, 0]], rtol=1e-6)
