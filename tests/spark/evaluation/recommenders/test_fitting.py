@@ -180,6 +180,11 @@ def test_als_learns_two_groups(spark):
     assert found[:8].min() > found[8:].max() + 0.3
 
 
+def test_als_of_many_rounds_does_not_fill_the_stacks_of_its_tasks(spark, events):
+    params = als.Params(rank=2, iterations=40)
+    assert als.fit(events, None, None, Task(SCHEMA), params).factors_IR.shape == (4, 2)
+
+
 def test_sample_of_users_is_bounded_seeded_and_keeps_the_last_events(spark):
     cells = [(f"u{n:03d}", f"i{k}", 1, 1.0) for k in range(6) for n in range(50)]
     events = canonical(spark, frame(cells))
