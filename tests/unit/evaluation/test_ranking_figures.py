@@ -129,6 +129,14 @@ def test_slice_of_few_users_says_so():
     assert "10 users of the test are of the slice, fewer than 20" in row.note
 
 
+def test_gains_where_models_of_real_rows_find_nothing_are_not_told():
+    results = _results({"real": 0.2})
+    assert all("cold_users" in row["slices"] for row in uplifts(results))
+    for trial in results.trials["real"].values():
+        trial.ndcg["cold_users"][:] = 0
+    assert all("cold_users" not in row["slices"] for row in uplifts(results))
+
+
 def test_mixed_set_of_real_rows_alone_has_no_uplift_and_nothing_to_report():
     results = _results({"real": 0.2}, counts=RowCounts(train=1000, synthetic=0, extra=0, ops={}))
     assert {row.grade for row in all_rows(results)} == {"na"}

@@ -38,15 +38,16 @@ def slice_sizes(cases: Cases, catalogue: Catalogue) -> dict[str, dict[str, int]]
 
 
 def uplifts(results: Results) -> list[dict[str, Any]]:
-    """What each arm with a rival gains, by slice; `p_holm` corrects for the operators and ratios tried (Holm 1979).
+    """What each arm with a rival gains, by slice in which models of real rows find anything that a gain can be related
+    to; `p_holm` corrects for the operators and ratios tried (Holm 1979).
 
     `said` is "uplift" where the corrected p lies below LEVEL, "harm" where the interval is wholly below 0, and else
     NO_UPLIFT; the mixed set itself is the one question that is asked beforehand, and its p is its own.
     """
-    found = {}
+    found, parts = {}, [part for part in _slices(results) if np.nanmean(results.panel("real", part)) > 0]
     for arm, plan in results.plans.items():
         if plan.rival and plan.rival in results.plans:
-            by_slice = {part: uplift(results, arm, part) for part in _slices(results)}
+            by_slice = {part: uplift(results, arm, part) for part in parts}
             found[arm] = {"arm": arm, "ratio": plan.ratio, **by_slice.pop("all"), "slices": by_slice}
     corrected = holm({arm: row["p"] for arm, row in found.items() if arm != "mixed"})
     for arm, row in found.items():
