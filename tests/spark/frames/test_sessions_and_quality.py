@@ -59,7 +59,7 @@ def test_a_row_with_maps_and_arrays_is_compared_by_its_content(raw_of):
     one, other = ("a", {"k": 1}, ["t"], [{"z": 1}]), ("a", {"k": None}, ["t"], [{"z": 1}])
     rows = [one, one, other, ("a", None, None, None), ("a", {}, ["t"], [{"z": 1}])]
     raw = raw_of(rows, ddl)
-    found = number_equal_rows(raw)
+    found = number_equal_rows(raw).withColumn("origin", F.lit("real"))
     assert found.where("is_duplicate").count() == 1
     assert found.select("row_id").distinct().count() == len(rows)
     assert found.schema["source"] == raw.schema["source"]
