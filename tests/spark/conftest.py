@@ -11,8 +11,9 @@ from clickweave.jobkit.session import make_session
 
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
-    conf = {"spark.default.parallelism": 2, "spark.sql.ui.retainedExecutions": 10}
-    session = make_session(SparkConfig(master="local[2,4]", shuffle_partitions=4, conf=conf), "tests")
+    conf = {"spark.default.parallelism": 2, "spark.sql.ui.retainedExecutions": 10, "spark.buffer.pageSize": "1m"}
+    config = SparkConfig(master="local[2,4]", driver_memory="3g", shuffle_partitions=4, conf=conf)
+    session = make_session(config, "tests")
     session.sparkContext.setCheckpointDir(str(tmp_path_factory.mktemp("checkpoints")))
     yield session
     session.stop()
