@@ -1,6 +1,6 @@
 """What generated and real events are compared in: columns as few codes, and cells of one and two columns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import combinations
@@ -23,7 +23,6 @@ SAMPLE_ROWS = 50_000  # of real/train that values and edges are read from
 MAX_ATTRIBUTES = 3  # of items, and of users, that are compared
 MAX_CELLS = 20_000
 MAX_PAIRS = 40
-MOST_BROADCAST = 1_000_000  # items: some 50 MB on each executor
 VIEWS = BAND, HOUR, WEEKDAY, REPEAT, GAP, LENGTH, BEFORE = (
     "_band", "_hour", "_weekday", "_repeat", "_gap", "_length", "_before"
 )  # fmt: skip
@@ -84,8 +83,7 @@ class Layout:
     @property
     def marginal_of_cell(self) -> np.ndarray:
         """The number of each cell's marginal."""
-        sizes = np.array([self.size(each) for each in self.marginals], np.int64)
-        return np.repeat(np.arange(len(sizes)), sizes)
+        return np.repeat(np.arange(len(self.marginals)), [self.size(each) for each in self.marginals])
 
     @property
     def codes(self) -> dict[str, Column]:
@@ -94,46 +92,36 @@ class Layout:
 
     def with_cells(self, events: DataFrame, name: str) -> DataFrame:
         """Adds an event's cells, an array of ints. Narrow."""
-        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
-        return events.withColumns(self.codes).withColumn(name, F.array(*cells)).drop(*self.codes)
+        return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
 
     def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
-        """Adds `sum_of`. Narrow."""
-        return events.withColumns(self.codes).withColumn(name, self.sum_of(numbers)).drop(*self.codes)
-
-    def sum_of(self, numbers: np.ndarray) -> Column:
-        """The sum of what a row's cells have, of whole numbers by cell; of rows with their codes. No function over an
-        array, which would not be compiled.
+        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow; no function over an array,
+        which would not be compiled.
         """
-        found = []
-        for offset, marginal, cell in zip(self.offsets, self.marginals, self._cells(), strict=True):
-            known = numbers_array(numbers[offset : offset + self.size(marginal)].tolist(), "int")
-            found.append(F.get(known, cell).cast("bigint"))
-        return reduce(Column.__add__, found)
+        known = numbers_array(numbers.tolist(), "int")
+        total = reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
+        return events.withColumns(self.codes).withColumn(name, total).drop(*self.codes)
 
     def _cells(self) -> list[Column]:
-        """The cell in each marginal, from 0, of an event that has its codes."""
+        """The cells of an event that has its codes."""
         cells = []
-        for marginal in self.marginals:
+        for offset, marginal in zip(self.offsets, self.marginals, strict=True):
             cell = F.col(f"_code_{marginal[0]}")
             for place in marginal[1:]:
                 cell = cell * F.lit(self.dimensions[place].num_codes) + F.col(f"_code_{place}")
-            cells.append(cell)
+            cells.append(cell + F.lit(offset))
         return cells
 
 
-def fit_bands(train: DataFrame, hold: Callable[[DataFrame], DataFrame]) -> DataFrame:
+def fit_bands(train: DataFrame) -> DataFrame:
     """One row per item of real/train: item_id and its band by events, NUM_BANDS the least popular.
 
     Bands are cut where counts are, read from how many items have each count (to three digits, so O(1,000) rows reach
-    the driver). Two shuffles by item; joins with up to MOST_BROADCAST items leave rows where they lie.
-
-    Args:
-        hold: keeps a frame that several jobs read.
+    the driver). Two shuffles by item.
     """
     counts = train.where(F.col("item_id").isNotNull()).groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
     rough = F.pow(F.lit(10), F.greatest(F.floor(F.log10("events")) - 2, F.lit(0)))
-    counts = hold(counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint")))
+    counts = counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint"))
     found = counts.groupBy("events").count().orderBy(F.desc("events")).toArrow()
     events, items = (found.column(name).to_numpy() for name in ("events", "count"))
     reached = np.cumsum(events * items) / max(int((events * items).sum()), 1)
@@ -142,8 +130,7 @@ def fit_bands(train: DataFrame, hold: Callable[[DataFrame], DataFrame]) -> DataF
         inside = np.flatnonzero(reached <= number / NUM_BANDS + 1e-9)
         if len(inside):
             band = F.when(F.col("events") >= F.lit(int(events[inside[-1]])), F.lit(number)).otherwise(band)
-    bands = counts.select("item_id", band.alias(BAND))
-    return F.broadcast(bands) if items.sum() <= MOST_BROADCAST else bands
+    return counts.select("item_id", band.alias(BAND))
 
 
 def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, whole: bool) -> DataFrame:
@@ -182,15 +169,14 @@ def _kind_of_item(log: SchemaConfig) -> str:
 
 
 def fit_layout(train: DataFrame, log: SchemaConfig, names: Sequence[str], num_rows: int, *, seed: int) -> Layout:
-    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows, all
-    of some entities, so that no other history is put in order.
+    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows.
 
     Args:
         names: of event features that the generator made.
     """
     numbers, values = _columns(train, log, names)
     share = min(1.0, SAMPLE_ROWS / max(num_rows, 1))
-    drawn = train.where(unit_draw("entity_id", salt="align layout", seed=seed) < share)
+    drawn = train.where(unit_draw("row_id", salt="align layout", seed=seed) < share)
     table = drawn.select(
         *[F.col(name).cast("double").alias(name) for name in numbers],
         *[F.col(name).cast("string").alias(name) for name in values],
