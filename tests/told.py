@@ -11,7 +11,7 @@ STEPS = {
         "moved_share": 0.04,
         "wanted_share": 0.04,
     },
-    "refinement": {"before": 0.08, "after": 0.05, "ceiling": 0.03, "rounds": 7, "wanted": 1000},
+    "refinement": {"before": 0.08, "after": 0.05, "ceiling": 0.03, "strength": 1.0, "wanted": 1000},
     "privacy": {
         "private_values": {"before": 12, "after": 0},
         "copies": COPIES,

@@ -1,6 +1,7 @@
 """The later steps of align: calibration, refinement and privacy filter, each with its figures before and after."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -38,20 +39,23 @@ class Fitting:
 
     def to_real(self, events: DataFrame) -> DataFrame:
         """Generated events (canonical columns and attributes) after all steps that the recipe asks for."""
-        config, pool = self.run.recipe.align, self.run.recipe.sample.pool
+        config = self.run.recipe.align
         asked = [config.calibrate_numbers, config.calibrate_labels, config.privacy_filter, config.weigh]
-        if not any(asked) and not (config.refine and pool > 1):
+        if not any(asked) and not self._refines:
             return events
+        if self._refines:
+            events = self._compared(events)  # before it is held, where histories lie in order
         everything = self._hold(events)
         sums = F.count(F.lit(1)).alias("all"), F.count_if(is_targeted()).alias("targeted")
         counts = everything.agg(*sums).collect()[0]
         if not counts["all"]:
-            return everything
+            return everything.drop(*cells.VIEWS)
         events = everything.where(~is_targeted())
         if counts["all"] > counts["targeted"]:
             events = self._calibrated(events, counts["all"] - counts["targeted"])
         if self.run.recipe.sample.targets:
             events = events.unionByName(everything.where(is_targeted()))
+        events = events.drop(*cells.VIEWS)
         if config.privacy_filter:
             privacy = PrivacyFilter(self.run, self.codec, self.train, self.reference, self._hold)
             events, self.steps["privacy"] = privacy.filtered(events)
@@ -59,10 +63,10 @@ class Fitting:
 
     def _calibrated(self, events: DataFrame, num_events: int) -> DataFrame:
         """Events of a plain sample, as near to the log as can be; what targets asked for is meant to differ from it."""
-        config, pool = self.run.recipe.align, self.run.recipe.sample.pool
+        config = self.run.recipe.align
         if config.calibrate_numbers:
             events = self._with_numbers(events, num_events)
-        if config.refine and pool > 1:
+        if self._refines:
             events = self._refined(events)
             num_events = self.steps.get("refinement", {}).get("wanted", num_events)  # histories, where whole ones stay
         if config.calibrate_labels and label_rates.may_change(self.run.recipe.log):
@@ -143,41 +147,46 @@ class Fitting:
         seed, counted = self.run.recipe.align.seed, self.run.manifest("sample").rows
         if "wanted" not in counted:
             return events
-        whole = self.codec.grain == ENTITY
-        views, layout = self._views(events, whole=whole)
-        pool = views["events"].where(~is_continued())
+        pool, train = events.where(~is_continued()), self._compared(self.train)
+        layout = self._layout(train)
         wanted = counted["wanted"] - counted.get("continued", 0)
-        unit = "entity_id" if whole else "row_id"
+        unit = "entity_id" if self.codec.grain == ENTITY else "row_id"
         if of_other_days(self.run, self.codec):  # some were left out, others are several pieces now
             wanted = round(pool.select(unit).distinct().count() / self.run.recipe.sample.pool)
         num_real = self.run.rows_of_part(TRAIN), self.run.rows_of_part(REFERENCE)
-        sides = views["train"], views["reference"]
+        sides = train, self._compared(self.reference)
         fitted = refine.fit_refinement(
             pool, *sides, layout, wanted, num_real=num_real, unit=unit, seed=seed, hold=self._hold
         )
         if fitted is None:
             return events
-        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "scale": fitted.scale}
+        self.fitted["refinement"] = {"columns": [each.column for each in layout.dimensions], "start": fitted.start}
         self.steps["refinement"] = fitted.figures | {"wanted": wanted}
-        return refine.refined(events if whole else views["events"], fitted, seed=seed).drop(*cells.VIEWS)
+        return refine.refined(events, fitted, seed=seed)
 
-    def _views(self, events: DataFrame, *, whole: bool) -> tuple[dict[str, DataFrame], cells.Layout]:
-        """Events, train and reference as they are compared, and in which cells."""
-        log = self.run.recipe.log
-        bands = cells.fit_bands(self.train) if log.item is not None else None
-        sides = {"events": events, "train": self.train, "reference": self.reference}
-        views = {name: cells.viewed(rows, log, bands, whole=whole) for name, rows in sides.items()}
-        names = [column.name for column in self.codec.columns]
-        num_train = self.run.rows_of_part(TRAIN)
-        return views, cells.fit_layout(views["train"], log, names, num_train, seed=self.run.recipe.align.seed)
+    @property
+    def _refines(self) -> bool:
+        return self.run.recipe.align.refine and self.run.recipe.sample.pool > 1
+
+    @cached_property
+    def _bands(self) -> DataFrame | None:
+        return cells.fit_bands(self.train, self._hold) if self.run.recipe.log.item is not None else None
+
+    def _compared(self, rows: DataFrame) -> DataFrame:
+        """Real or generated events with what they are compared in."""
+        return cells.viewed(rows, self.run.recipe.log, self._bands, whole=self.codec.grain == ENTITY)
+
+    def _layout(self, train: DataFrame) -> cells.Layout:
+        names, num_train = [column.name for column in self.codec.columns], self.run.rows_of_part(TRAIN)
+        return cells.fit_layout(train, self.run.recipe.log, names, num_train, seed=self.run.recipe.align.seed)
 
     def _weighed(self, events: DataFrame) -> DataFrame:
         seed = self.run.recipe.align.seed
-        views, layout = self._views(events, whole=self.codec.grain == ENTITY)
+        made, train = self._compared(events), self._compared(self.train)
         num_events, num_train = events.count(), self.run.rows_of_part(TRAIN)
         if not num_events or not num_train:
             return events
-        fitted = weights.fit_weights(views["events"], views["train"], layout, num_events, num_train, seed=seed)
+        fitted = weights.fit_weights(made, train, self._layout(train), num_events, num_train, seed=seed)
         self.fitted["weights"] = {"terms": len(fitted.terms), "start": fitted.start, "mean": fitted.mean}
         self.steps["weights"] = {"before": fitted.auc, "after": fitted.after}
-        return weights.with_weights(views["events"], fitted).drop(*cells.VIEWS)
+        return weights.with_weights(made, fitted).drop(*cells.VIEWS)

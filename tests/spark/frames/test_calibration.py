@@ -70,6 +70,13 @@ def test_the_ends_are_no_rows_own_extreme(sides):
     assert real["price"][-21] < found.max() <= real["price"][-5]
 
 
+def test_plans_do_not_tell_the_tables(sides):
+    _, maps = maps_of(*sides)
+    plan = calibration.with_numbers(sides[1], maps, seed=0)._jdf.queryExecution().toString()
+    assert str(maps["price"].real[500]) not in plan
+    assert len(plan) < 50_000  # the tables alone would be more
+
+
 def test_numbers_do_not_depend_on_partitions(sides):
     (samples, maps), found = maps_of(*sides), []
     for num in (1, 2, 7):

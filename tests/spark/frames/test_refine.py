@@ -8,7 +8,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.config.log import SchemaConfig
-from clickweave.frames.align import cells, refine, weights
+from clickweave.frames.align import cells, refine, traits, weights
+from clickweave.frames.align.sample import SALT, Sample
+from clickweave.frames.draws import unit_draw
 
 LOG = SchemaConfig.model_validate(
     {
@@ -51,7 +53,7 @@ def sides(spark):
 
 
 def views_of(sides, whole=True, num=None):
-    bands = cells.fit_bands(sides["train"])
+    bands = cells.fit_bands(sides["train"], DataFrame.cache)
     parted = {name: rows if num is None else rows.repartition(num, "item_id") for name, rows in sides.items()}
     views = {name: cells.viewed(rows, LOG, bands, whole=whole) for name, rows in parted.items()}
     return views, cells.fit_layout(views["train"], LOG, NAMES, 30_000, seed=0)
@@ -95,8 +97,8 @@ def test_rows_that_are_their_own_units_are_chosen_one_by_one(sides):
 def test_a_pool_like_train_is_not_bent(sides):
     _, fitted = fitted_on({**sides, "pool": sides["train"]})
     assert fitted.before == pytest.approx(fitted.ceiling)
-    assert fitted.rounds == 0
-    assert set(fitted.multipliers) == {0}
+    assert fitted.strength == 0
+    assert set(fitted.terms) == {0}
 
 
 def test_histories_that_go_on_stay_and_a_small_pool_is_left_alone(sides):
@@ -111,7 +113,7 @@ def test_histories_that_go_on_stay_and_a_small_pool_is_left_alone(sides):
 
 def test_without_a_reference_all_are_alike(sides):
     views, fitted = fitted_on({**sides, "reference": sides["reference"].limit(0)})
-    assert (fitted.scale, set(fitted.multipliers)) == (0.5, {0})
+    assert (fitted.start, set(fitted.terms)) == (0, {0})  # ln of even odds
     assert refine.refined(views["pool"], fitted, seed=0).select("entity_id").distinct().count() == pytest.approx(
         1500, abs=150
     )
@@ -128,14 +130,84 @@ def test_the_choice_does_not_depend_on_partitions(sides, whole):
         assert_df_equality(found[0][1], rows, ignore_row_order=True)
 
 
+def of_repeaters(spark, seed, origin, shares):
+    """Histories of eight events that repeat no item, every second one or all but the first; as many repeats wherever
+    the first and the last are equally many.
+    """
+    rng = np.random.default_rng(seed)
+    kind = rng.choice(3, 4000 if origin == "pool" else 2000, p=shares)
+    new = np.array([[1] * 8, [1, 0] * 4, [1] + [0] * 7])[kind]
+    place = rng.permuted(np.tile(np.arange(40), (len(kind), 1)), axis=1)
+    item = np.take_along_axis(place, np.cumsum(new, axis=1) - 1, axis=1)
+    table = pd.DataFrame(
+        {
+            "row_id": np.arange(item.size) + seed * 10**7,
+            "entity_id": np.repeat([f"{origin}{n}" for n in range(len(kind))], 8),
+            "item_id": [f"i{n}" for n in item.ravel()],
+            "label": 1,
+            "second": 1_700_000_000 + np.arange(item.size) % 8 * 60 + rng.integers(0, 50, item.size),
+        }
+    )
+    frame = spark.createDataFrame(table).withColumn("event_time", F.timestamp_seconds("second")).drop("second")
+    return frame.withColumns({"op": F.lit("journey"), "query": F.lit(None).cast("string")}), kind
+
+
+def test_what_whole_histories_are_like_comes_nearer_where_their_events_look_the_same(spark):
+    log = SchemaConfig.model_validate({"user": "u", "item": "i", "event_time": {"column": "t"}})
+    shares = {"pool": (0.25, 0.5, 0.25), "train": (0.02, 0.96, 0.02), "reference": (0.02, 0.96, 0.02)}
+    made = {name: of_repeaters(spark, seed, name, each) for seed, (name, each) in enumerate(shares.items())}
+    bands = cells.fit_bands(made["train"][0], DataFrame.cache)
+    views = {name: cells.viewed(rows, log, bands, whole=True).cache() for name, (rows, _) in made.items()}
+    repeats = {
+        name: rows.agg(F.avg((F.col("_repeat") == "true").cast("int"))).first()[0] for name, rows in views.items()
+    }
+    assert repeats["pool"] == pytest.approx(repeats["reference"], abs=0.07)  # no event tells
+    layout = cells.fit_layout(views["train"], log, (), 16_000, seed=0)
+    fitted = refine.fit_refinement(
+        *views.values(), layout, 2000, num_real=(16_000, 16_000), unit="entity_id", seed=0, hold=DataFrame.cache
+    )
+    kept = refine.refined(views["pool"], fitted, seed=0).select("entity_id").distinct().toPandas()["entity_id"]
+    mixed = made["pool"][1][kept.str.removeprefix("pool").astype(int)] == 1
+    assert mixed.mean() > 0.75
+    assert len(kept) == pytest.approx(2000, abs=200)
+    assert fitted.after >= fitted.ceiling - 0.005
+
+
+@pytest.mark.parametrize("num", [1, 5])
+def test_traits_are_the_same_numbers_in_both_places(sides, num):
+    views, layout = views_of(sides, num=num)
+    asked = traits.traits_of(layout)
+    sample = Sample.of(views["pool"], layout, 1, "entity_id", 0)
+    here = sample.values(asked)[np.argsort(sample.draws)]
+    coded = views["pool"].withColumns(layout.codes)
+    there = coded.groupBy("entity_id").agg(*[each.value.alias(each.column) for each in asked])
+    found = there.withColumn("draw", unit_draw("entity_id", salt=SALT, seed=0)).toPandas().sort_values("draw")
+    np.testing.assert_array_equal(found[[each.column for each in asked]].to_numpy(), here)
+    assert len(here) == 3000
+    kinds = {(layout.dimensions[each.place].column, each.kind) for each in asked}
+    assert {("_length", "mean"), ("_gap", "variance"), ("_repeat", "mean"), ("_hour", "distinct")} <= kinds
+
+
 def test_bands_hold_about_a_tenth_of_the_events_each(sides, spark):
-    bands = sides["train"].join(cells.fit_bands(sides["train"]), "item_id").groupBy("_band").count().toPandas()
+    bands = (
+        sides["train"]
+        .join(cells.fit_bands(sides["train"], DataFrame.cache), "item_id")
+        .groupBy("_band")
+        .count()
+        .toPandas()
+    )
     shares = bands.set_index("_band")["count"] / bands["count"].sum()
     assert len(shares) >= 6
     assert shares.max() < 0.25
-    counts = sides["train"].groupBy("item_id").count().join(cells.fit_bands(sides["train"]), "item_id").toPandas()
+    counts = (
+        sides["train"]
+        .groupBy("item_id")
+        .count()
+        .join(cells.fit_bands(sides["train"], DataFrame.cache), "item_id")
+        .toPandas()
+    )
     assert counts.groupby("_band")["count"].mean().is_monotonic_decreasing
-    assert cells.fit_bands(sides["train"].limit(0)).count() == 0
+    assert cells.fit_bands(sides["train"].limit(0), DataFrame.cache).count() == 0
 
 
 def test_weights_lift_rows_that_are_too_rare_and_have_mean_one(sides):

@@ -7,15 +7,16 @@ of them is drawn a place inside the jump (the distributional transform, Rueschen
 and a spike may spread over two values.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from pyspark.sql import Column, DataFrame
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from clickweave.frames.align.continued import is_continued
 from clickweave.frames.draws import unit_draw
+from clickweave.frames.lookup import number_table
 
 NUM_STEPS = 1000  # a quantile for each 0.1 %: that much of a column may end up beside its place
 SAMPLE_ROWS = 100_000  # a side: quantiles are then known within 0.4 % (Dvoretzky, Kiefer and Wolfowitz 1956)
@@ -121,58 +122,69 @@ def with_numbers(events: DataFrame, maps: dict[str, QuantileMap], *, seed: int) 
     """Events with mapped columns; nulls stay, types too, and of histories that go on what all their events share.
     Narrow.
     """
-    mapped = {}
-    for name, each in maps.items():
-        own = F.col(name)
-        key = "entity_id" if each.of_entity else "row_id"
-        value = _mapped(own.cast("double"), each, unit_draw(key, salt=f"{_SALT} {name}", seed=seed))
-        kept = own.isNull() | F.isnan(own.cast("double"))
-        kept = kept | is_continued() if each.of_entity else kept
-        mapped[name] = F.when(kept, own).otherwise(value.cast(events.schema[name].dataType))
-    return events.withColumns(mapped)
+    steps = [1 << power for power in range(NUM_STEPS.bit_length() - 1, -1, -1)]  # of a binary search
+    looked_up = [_LookedUp(name, each, str(number)) for number, (name, each) in enumerate(maps.items())]
+    rows = events
+    for columns in (
+        [each.tables(events.sparkSession) for each in looked_up],
+        *([each.step_on(step) for each in looked_up] for step in steps),
+        [each.share(seed) for each in looked_up],
+        [each.mapped(events) for each in looked_up],
+    ):
+        rows = rows.withColumns({name: column for each in columns for name, column in each.items()})
+    return rows.select(*events.columns)
 
 
-def _mapped(value: Column, each: QuantileMap, draw: Column) -> Column:
-    """The real quantile at the share of `value`, which is not null."""
-    at, low, high, real = (numbers_array(numbers) for numbers in (each.at, each.low, each.high, each.real))
+@dataclass(frozen=True)
+class _LookedUp:
+    """A map in columns of its own, each with a name that ends in `suffix`. Written out step by step, since functions
+    over arrays are not compiled.
+    """
 
-    def share(place: Column) -> Column:
-        """Of the rows below `value`, when `at[place]` is the last grid value that is not above it."""
-        left, right = F.get(at, place), F.get(at, place + 1)
-        start, end = F.get(high, place), F.get(low, place + 1)
-        inside = F.get(low, place) + draw * (start - F.get(low, place))
+    name: str
+    map: QuantileMap
+    suffix: str
+
+    def tables(self, spark: SparkSession) -> dict[str, Column]:
+        known = {"at": self.map.at, "low": self.map.low, "high": self.map.high, "real": self.map.real}
+        tables = {self._named(key): number_table(spark, numbers) for key, numbers in known.items()}
+        return tables | {self._named("value"): F.col(self.name).cast("double"), self._named("place"): F.lit(0)}
+
+    def step_on(self, step: int) -> dict[str, Column]:
+        """`place` is how many of `at` are known to be at most the value."""
+        place, size = self._col("place"), len(self.map.at)
+        if step > size:
+            return {}
+        further = F.get(self._col("at"), place + F.lit(step - 1)) <= self._col("value")
+        return {self._named("place"): F.when(further, place + F.lit(step)).otherwise(place)}
+
+    def share(self, seed: int) -> dict[str, Column]:
+        """Of the rows below the value; `at[last]` is the last grid value that is not above it."""
+        last, value = self._col("place") - F.lit(1), self._col("value")
+        key = "entity_id" if self.map.of_entity else "row_id"
+        draw = unit_draw(key, salt=f"{_SALT} {self.name}", seed=seed)
+        at, low, high = (self._col(table) for table in ("at", "low", "high"))
+        left, right = F.get(at, last), F.get(at, last + 1)
+        start, end = F.get(high, last), F.get(low, last + 1)
+        inside = F.get(low, last) + draw * (start - F.get(low, last))
         between = start + (end - start) * (value - left) / (right - left)
-        return F.when(value == left, inside).otherwise(F.coalesce(between, F.lit(1.0)))
+        found = F.when(value == left, inside).otherwise(F.coalesce(between, F.lit(1.0)))
+        return {self._named("share"): F.when(last < 0, F.lit(0.0)).otherwise(found)}
 
-    def quantile(shared: Column) -> Column:
-        step = shared * F.lit(float(NUM_STEPS))
-        if each.steps:
-            return F.get(real, F.ceil(step).cast("int"))
+    def mapped(self, events: DataFrame) -> dict[str, Column]:
+        """The real quantile at the share."""
+        step, real, own = self._col("share") * F.lit(float(NUM_STEPS)), self._col("real"), F.col(self.name)
         below = F.least(F.floor(step), F.lit(NUM_STEPS - 1)).cast("int")
         floor = F.get(real, below)
         made = floor + (F.get(real, below + 1) - floor) * (step - below)
-        return F.rint(made) if each.whole else made
+        value = F.rint(made) if self.map.whole else made
+        value = F.get(real, F.ceil(step).cast("int")) if self.map.steps else value
+        kept = own.isNull() | F.isnan(self._col("value"))
+        kept = kept | is_continued() if self.map.of_entity else kept
+        return {self.name: F.when(kept, own).otherwise(value.cast(events.schema[self.name].dataType))}
 
-    place = num_at_most(at, len(each.at), value) - 1
-    found = let(place, lambda last: F.when(last < 0, F.lit(0.0)).otherwise(share(last)))
-    return let(found, quantile)
+    def _named(self, what: str) -> str:
+        return f"_{what}_{self.suffix}"
 
-
-def numbers_array(numbers: Sequence[float | int], kind: str = "double") -> Column:
-    """A constant array, folded before the plan runs; one literal instead of one per number."""
-    return F.split(F.lit(",".join(str(number) for number in numbers)), ",").cast(f"array<{kind}>")
-
-
-def num_at_most(ascending: Column, size: int, value: Column) -> Column:
-    """How many numbers of a sorted array are at most `value`: a binary search, log2(size) steps a row."""
-    steps = [1 << power for power in range(size.bit_length() - 1, -1, -1)]
-
-    def step_on(found: Column, step: Column) -> Column:
-        return F.when(F.get(ascending, found + step - 1) <= value, found + step).otherwise(found)
-
-    return F.aggregate(F.array(*[F.lit(step) for step in steps]), F.lit(0), step_on)
-
-
-def let(value: Column, use: Callable[[Column], Column]) -> Column:
-    """`use(value)` where `value` is computed once, however often it stands there."""
-    return F.get(F.transform(F.array(value), use), F.lit(0))
+    def _col(self, what: str) -> Column:
+        return F.col(self._named(what))

@@ -1,8 +1,8 @@
 """What generated and real events are compared in: columns as few codes, and cells of one and two columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from itertools import combinations
 
 import numpy as np
@@ -11,10 +11,10 @@ from pyspark.sql import functions as F
 
 from clickweave.config.log import FeatureSpec, SchemaConfig
 from clickweave.contracts.tables import feature_column
-from clickweave.frames.align.calibration import numbers_array
 from clickweave.frames.align.derived import with_value
 from clickweave.frames.catalogue import sides
 from clickweave.frames.draws import unit_draw
+from clickweave.frames.lookup import number_table
 
 NUM_VALUES = 18  # of a column with values that have codes of their own; null and the others have one each
 NUM_BINS = 10
@@ -23,9 +23,11 @@ SAMPLE_ROWS = 50_000  # of real/train that values and edges are read from
 MAX_ATTRIBUTES = 3  # of items, and of users, that are compared
 MAX_CELLS = 20_000
 MAX_PAIRS = 40
+MOST_BROADCAST = 1_000_000  # items: some 50 MB on each executor
 VIEWS = BAND, HOUR, WEEKDAY, REPEAT, GAP, LENGTH, BEFORE = (
     "_band", "_hour", "_weekday", "_repeat", "_gap", "_length", "_before"
 )  # fmt: skip
+_KNOWN = "_known"
 
 
 @dataclass(frozen=True)
@@ -83,45 +85,54 @@ class Layout:
     @property
     def marginal_of_cell(self) -> np.ndarray:
         """The number of each cell's marginal."""
-        return np.repeat(np.arange(len(self.marginals)), [self.size(each) for each in self.marginals])
+        sizes = np.array([self.size(each) for each in self.marginals], np.int64)
+        return np.repeat(np.arange(len(sizes)), sizes)
 
-    @property
+    @cached_property
     def codes(self) -> dict[str, Column]:
-        """The code of each dimension, by a name of its own."""
+        """The code of each dimension, by a name of its own; columns cost a call to the JVM for each of their parts."""
         return {f"_code_{place}": dimension.code for place, dimension in enumerate(self.dimensions)}
 
     def with_cells(self, events: DataFrame, name: str) -> DataFrame:
         """Adds an event's cells, an array of ints. Narrow."""
-        return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
+        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
+        return events.withColumns(self.codes).withColumn(name, F.array(*cells)).drop(*self.codes)
 
     def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
-        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow; no function over an array,
-        which would not be compiled.
-        """
-        known = numbers_array(numbers.tolist(), "int")
-        total = reduce(Column.__add__, [F.get(known, cell).cast("bigint") for cell in self._cells()])
-        return events.withColumns(self.codes).withColumn(name, total).drop(*self.codes)
+        """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow."""
+        return self.with_sum_of_codes(events.withColumns(self.codes), name, numbers).drop(*self.codes)
+
+    def with_sum_of_codes(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
+        """The same for events that have their codes, which they keep."""
+        known = F.col(_KNOWN)
+        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
+        total = reduce(Column.__add__, [F.get(known, cell) for cell in cells])
+        table = number_table(events.sparkSession, numbers.astype(int).tolist())
+        return events.withColumn(_KNOWN, table).withColumn(name, total).drop(_KNOWN)
 
     def _cells(self) -> list[Column]:
-        """The cells of an event that has its codes."""
+        """The cell in each marginal, from 0, of an event that has its codes."""
         cells = []
-        for offset, marginal in zip(self.offsets, self.marginals, strict=True):
+        for marginal in self.marginals:
             cell = F.col(f"_code_{marginal[0]}")
             for place in marginal[1:]:
                 cell = cell * F.lit(self.dimensions[place].num_codes) + F.col(f"_code_{place}")
-            cells.append(cell + F.lit(offset))
+            cells.append(cell)
         return cells
 
 
-def fit_bands(train: DataFrame) -> DataFrame:
+def fit_bands(train: DataFrame, hold: Callable[[DataFrame], DataFrame]) -> DataFrame:
     """One row per item of real/train: item_id and its band by events, NUM_BANDS the least popular.
 
     Bands are cut where counts are, read from how many items have each count (to three digits, so O(1,000) rows reach
-    the driver). Two shuffles by item.
+    the driver). Two shuffles by item; joins with up to MOST_BROADCAST items leave rows where they lie.
+
+    Args:
+        hold: keeps a frame that several jobs read.
     """
     counts = train.where(F.col("item_id").isNotNull()).groupBy("item_id").agg(F.count(F.lit(1)).alias("events"))
     rough = F.pow(F.lit(10), F.greatest(F.floor(F.log10("events")) - 2, F.lit(0)))
-    counts = counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint"))
+    counts = hold(counts.withColumn("events", (F.floor(F.col("events") / rough) * rough).cast("bigint")))
     found = counts.groupBy("events").count().orderBy(F.desc("events")).toArrow()
     events, items = (found.column(name).to_numpy() for name in ("events", "count"))
     reached = np.cumsum(events * items) / max(int((events * items).sum()), 1)
@@ -130,7 +141,8 @@ def fit_bands(train: DataFrame) -> DataFrame:
         inside = np.flatnonzero(reached <= number / NUM_BANDS + 1e-9)
         if len(inside):
             band = F.when(F.col("events") >= F.lit(int(events[inside[-1]])), F.lit(number)).otherwise(band)
-    return counts.select("item_id", band.alias(BAND))
+    bands = counts.select("item_id", band.alias(BAND))
+    return F.broadcast(bands) if items.sum() <= MOST_BROADCAST else bands
 
 
 def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, whole: bool) -> DataFrame:
@@ -169,14 +181,15 @@ def _kind_of_item(log: SchemaConfig) -> str:
 
 
 def fit_layout(train: DataFrame, log: SchemaConfig, names: Sequence[str], num_rows: int, *, seed: int) -> Layout:
-    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows.
+    """Codes and cells for the columns of `viewed(train)`; one job over a hashed sample of about SAMPLE_ROWS rows, all
+    of some entities, so that no other history is put in order.
 
     Args:
         names: of event features that the generator made.
     """
     numbers, values = _columns(train, log, names)
     share = min(1.0, SAMPLE_ROWS / max(num_rows, 1))
-    drawn = train.where(unit_draw("row_id", salt="align layout", seed=seed) < share)
+    drawn = train.where(unit_draw("entity_id", salt="align layout", seed=seed) < share)
     table = drawn.select(
         *[F.col(name).cast("double").alias(name) for name in numbers],
         *[F.col(name).cast("string").alias(name) for name in values],

@@ -12,7 +12,6 @@ import numpy as np
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
-from clickweave.frames.align.calibration import numbers_array
 from clickweave.frames.align.cells import Layout
 from clickweave.frames.augment.numbers import steady
 from clickweave.frames.draws import unit_draw
@@ -20,7 +19,9 @@ from clickweave.frames.draws import unit_draw
 SAMPLE_ROWS = 20_000  # a side
 LOW, HIGH = 0.1, 10.0
 _PENALTY = 10.0  # variance of a normal prior on ln w of a cell is its inverse: a cell of few rows says little
+DIGITS = 1_000_000  # terms are whole millionths, so that sums are exact
 _SALT = "align weigh"
+_SUM = "_sum"
 
 
 @dataclass(frozen=True)
@@ -70,21 +71,22 @@ def fit_weights(
 
 def bare_mean(events: DataFrame, fitted: RowWeights) -> float:
     """Mean of weights before they are scaled; one aggregate, exact in any order (whole millionths)."""
-    rows = fitted.layout.with_cells(events, "_cells")
     whole = F.rint(_weight(fitted) * F.lit(1e6)).cast("bigint")
-    row = rows.agg(F.sum(whole).alias("sum"), F.count(F.lit(1)).alias("num")).collect()[0]
+    row = _summed(events, fitted).agg(F.sum(whole).alias("sum"), F.count(F.lit(1)).alias("num")).collect()[0]
     return steady(row["sum"] / 1e6 / row["num"]) if row["num"] else 1.0
 
 
 def with_weights(events: DataFrame, fitted: RowWeights) -> DataFrame:
     """Events of `cells.viewed` with their weight. Narrow."""
-    rows = fitted.layout.with_cells(events, "_cells")
-    return rows.withColumn("weight", _weight(fitted)).drop("_cells")
+    return _summed(events, fitted).withColumn("weight", _weight(fitted)).drop(_SUM)
+
+
+def _summed(events: DataFrame, fitted: RowWeights) -> DataFrame:
+    return fitted.layout.with_sum(events, _SUM, np.rint(DIGITS * np.array(fitted.terms)))
 
 
 def _weight(fitted: RowWeights) -> Column:
-    terms = numbers_array(fitted.terms)
-    logit = F.aggregate("_cells", F.lit(fitted.start), lambda total, cell: total + F.get(terms, cell))
+    logit = F.lit(fitted.start) + F.col(_SUM) * F.lit(1 / DIGITS)
     ratio = F.exp(F.least(F.greatest(logit, F.lit(-20.0)), F.lit(20.0)))
     return F.least(F.greatest(ratio, F.lit(LOW)), F.lit(HIGH)) / F.lit(fitted.mean)
 

@@ -1,0 +1,105 @@
+"""Chances of staying, against shares worked out by hand."""
+
+import numpy as np
+import pytest
+from scipy.optimize import brentq
+
+from clickweave.frames.align import tilt
+from clickweave.frames.align.cells import Dimension, Layout
+from clickweave.frames.align.goal import FINE, MOST, chances, fit_goal, keep_start
+from clickweave.frames.align.refine import choose_terms
+from clickweave.frames.align.sample import NO_TRAITS, Sample
+from clickweave.frames.align.traits import DISTINCT, MEAN, VARIANCE, Trait, fit_traits
+
+TWO = Layout((Dimension("a", values=("x", "y")),), ((0,),))
+
+
+def rows_of(codes, unit=None):
+    codes = np.asarray(codes, np.int32).reshape(-1, 1)
+    unit = np.arange(len(codes)) if unit is None else np.asarray(unit)
+    return Sample(TWO, codes, unit, np.linspace(0, 1, unit.max() + 1, endpoint=False))
+
+
+def chances_of(pool, train, share, layout=TWO, own=NO_TRAITS):
+    goal = fit_goal(train.counts(), train.counts(), layout, own)
+    terms = tilt.fit_terms(pool, goal, share, (len(train.draws), len(train.codes)))
+    sums = pool.sums(terms)
+    return chances(sums, brentq(lambda start: chances(sums, start).mean() - share, -40, 40))
+
+
+def test_rows_stay_as_often_as_the_shares_of_train_ask():
+    pool, train = rows_of([2] * 40_000 + [3] * 60_000), rows_of([2] * 50_000 + [3] * 50_000)
+    found = chances_of(pool, train, 0.5)
+    assert found[0] == pytest.approx(0.5 * 0.5 / 0.4, abs=0.002)
+    assert found[-1] == pytest.approx(0.5 * 0.5 / 0.6, abs=0.002)
+
+
+def test_events_are_counted_as_events_and_not_as_units():
+    """A unit is one event of x or three of y: 55 % of train's events are x, of the pool's 40 %."""
+    pool = rows_of(np.r_[[2] * 20_000, [3] * 30_000], np.r_[np.arange(20_000), 20_000 + np.arange(30_000) // 3])
+    train = rows_of(np.r_[[2] * 33_000, [3] * 27_000], np.r_[np.arange(33_000), 33_000 + np.arange(27_000) // 3])
+    stay = chances_of(pool, train, 0.5)
+    x, y = stay[:20_000].sum(), 3 * stay[20_000:].sum()
+    assert x / (x + y) == pytest.approx(0.55, abs=0.003)
+
+
+def test_what_a_pool_lacks_does_not_decide_alone():
+    pool, train = rows_of([2] * 10 + [3] * 9990), rows_of([2] * 5000 + [3] * 5000)
+    found = chances_of(pool, train, 0.5)
+    odds = found / (1 - found)
+    assert odds[0] / odds[-1] <= np.exp(2 * tilt.MAX_TERM) + 1e-3
+    assert odds[0] / odds[-1] > 2
+
+
+def test_a_pool_with_the_shares_of_train_is_left_alone():
+    pool = rows_of([2] * 300 + [3] * 700)
+    goal = fit_goal(pool.counts(), pool.counts(), TWO, NO_TRAITS)
+    assert not tilt.fit_terms(pool, goal, 0.4, (1000, 1000)).any()
+
+
+def test_as_much_of_the_terms_counts_as_keeps_things_no_nearer_to_reference_than_train():
+    pool, real, train = (rows_of([2] * x + [3] * (10_000 - x)) for x in (8000, 6000, 5000))
+    goal = fit_goal(real.counts(), train.counts(), TWO, NO_TRAITS)
+    terms, strength = choose_terms(pool, goal, 0.2, (10_000, 10_000))
+    odds = pool.scores(terms)
+    start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), 2000)
+    kept = pool.counts(chances(odds / FINE, start))
+    assert 0 < strength < 1  # all of it would come to train's half, by way of reference
+    assert goal.ceilings[0] <= goal.distances(kept)[0] < 0.2
+    on_the_way = rows_of([2] * 6500 + [3] * 3500)  # nearer than train already
+    assert choose_terms(on_the_way, goal, 0.5, (10_000, 10_000))[1] == 0
+
+
+def test_as_many_stay_as_are_wanted():
+    histogram = np.zeros(2 * MOST + 1)
+    histogram[[0, MOST, MOST + 300]] = 100, 500, 400
+    places = (np.flatnonzero(histogram) - MOST) / 256
+    start = keep_start(histogram, 350)
+    assert (np.array([100, 500, 400]) / (1 + np.exp(-(places + start)))).sum() == pytest.approx(350, abs=1e-4)
+
+
+def test_traits_by_hand():
+    codes, unit = np.array([[2], [2], [5], [3], [3]]), np.array([0, 0, 0, 1, 1])
+    assert Trait(0, MEAN).of_codes(codes, unit, 2) == pytest.approx([3, 3])
+    assert Trait(0, VARIANCE).of_codes(codes, unit, 2) == pytest.approx([2, 0])
+    assert Trait(0, DISTINCT).of_codes(codes, unit, 2) == pytest.approx([2 / 3, 1 / 2])
+
+
+def test_a_frequent_value_of_a_trait_stands_for_itself_and_a_single_one_says_nothing():
+    values = np.stack([np.r_[np.zeros(50), np.linspace(1, 2, 50)], np.ones(100)], axis=1)
+    kept, own = fit_traits([Trait(0, MEAN), Trait(1, MEAN)], values)
+    assert kept == [Trait(0, MEAN)]
+    codes = np.searchsorted(own.dimensions[0].edges, values[:, 0], side="right")
+    assert (codes[:50] == 0).all()
+    assert (codes[50:] > 0).all()
+    assert own.marginals == ((0,),)
+
+
+def test_too_near_means_nearer_than_train_and_than_the_pool_was():
+    real, train = rows_of([2] * 50 + [3] * 50).counts(), rows_of([2] * 60 + [3] * 40).counts()
+    goal = fit_goal(real, train, TWO, NO_TRAITS)
+    pool, near, nearer = (rows_of([2] * x + [3] * (100 - x)).counts() for x in (70, 61, 55))
+    assert goal.excess(pool) == pytest.approx(0.1)
+    assert not goal.is_too_near(near, pool)
+    assert goal.is_too_near(nearer, pool)
+    assert not goal.is_too_near(nearer, nearer)
