@@ -52,6 +52,7 @@ setup(
             "mypy>=1.15,<3",
             "pandas-stubs>=2.2",
             "pytest>=8,<10",
+            "pytest-xdist>=3.6,<4",
             "ruff>=0.11,<1",
             "types-PyYAML>=6,<7",
         ],
