@@ -131,9 +131,9 @@ def refined(pool: DataFrame, fitted: Refinement, *, seed: int) -> DataFrame:
     if not any(fitted.terms):
         return pool.where(is_continued() | _stays(fitted, F.lit(0), seed))
     scored = fitted.layout.with_sum(pool, "_sum", np.array(fitted.terms)).withColumn("_score", _fine(F.col("_sum")))
+    # No `where`: Spark moves it below the columns that it is made of, and works out each wherever it is used.
     stays = F.when(is_continued() | _stays(fitted, F.col("_score"), seed), F.array(F.lit(True)))
-    return scored.withColumn("_stays", F.explode(stays)).drop("_sum", "_score", "_stays")  # a filter would be
-    # moved below the columns that it is made of, and work each of them out once more wherever it is used
+    return scored.withColumn("_stays", F.explode(stays)).drop("_sum", "_score", "_stays")
 
 
 def _stays(fitted: Refinement, score: Column, seed: int) -> Column:
