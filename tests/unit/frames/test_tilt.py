@@ -20,11 +20,15 @@ def rows_of(codes, unit=None):
     return Sample(TWO, codes, unit, np.linspace(0, 1, unit.max() + 1, endpoint=False))
 
 
-def chances_of(pool, train, share, layout=TWO, own=NO_TRAITS):
-    goal = fit_goal(train.counts(), train.counts(), layout, own)
-    terms = tilt.fit_terms(pool, goal, share, (len(train.draws), len(train.codes)))
+def chances_of(pool, train, share):
+    terms = terms_of(pool, train, share)
     sums = pool.sums(terms)
     return chances(sums, brentq(lambda start: chances(sums, start).mean() - share, -40, 40))
+
+
+def terms_of(pool, train, share):
+    goal = fit_goal(train.counts(), train.counts(), TWO, NO_TRAITS)
+    return tilt.fit_terms(pool, train, goal.group, share)
 
 
 def test_rows_stay_as_often_as_the_shares_of_train_ask():
@@ -34,13 +38,12 @@ def test_rows_stay_as_often_as_the_shares_of_train_ask():
     assert found[-1] == pytest.approx(0.5 * 0.5 / 0.6, abs=0.002)
 
 
-def test_events_are_counted_as_events_and_not_as_units():
-    """A unit is one event of x or three of y: 55 % of train's events are x, of the pool's 40 %."""
-    pool = rows_of(np.r_[[2] * 20_000, [3] * 30_000], np.r_[np.arange(20_000), 20_000 + np.arange(30_000) // 3])
-    train = rows_of(np.r_[[2] * 33_000, [3] * 27_000], np.r_[np.arange(33_000), 33_000 + np.arange(27_000) // 3])
+def test_a_long_history_counts_as_one():
+    """A unit is one event of x or three of y: 55 % of train's units are x, of the pool's 40 %."""
+    pool = rows_of(np.r_[[2] * 20_000, [3] * 90_000], np.r_[np.arange(20_000), 20_000 + np.arange(90_000) // 3])
+    train = rows_of(np.r_[[2] * 33_000, [3] * 81_000], np.r_[np.arange(33_000), 33_000 + np.arange(81_000) // 3])
     stay = chances_of(pool, train, 0.5)
-    x, y = stay[:20_000].sum(), 3 * stay[20_000:].sum()
-    assert x / (x + y) == pytest.approx(0.55, abs=0.003)
+    assert stay[:20_000].sum() / stay.sum() == pytest.approx(0.55, abs=0.003)
 
 
 def test_what_a_pool_lacks_does_not_decide_alone():
@@ -53,21 +56,20 @@ def test_what_a_pool_lacks_does_not_decide_alone():
 
 def test_a_pool_with_the_shares_of_train_is_left_alone():
     pool = rows_of([2] * 300 + [3] * 700)
-    goal = fit_goal(pool.counts(), pool.counts(), TWO, NO_TRAITS)
-    assert not tilt.fit_terms(pool, goal, 0.4, (1000, 1000)).any()
+    assert not terms_of(pool, pool, 0.4).any()
 
 
 def test_as_much_of_the_terms_counts_as_keeps_things_no_nearer_to_reference_than_train():
     pool, real, train = (rows_of([2] * x + [3] * (10_000 - x)) for x in (8000, 6000, 5000))
     goal = fit_goal(real.counts(), train.counts(), TWO, NO_TRAITS)
-    terms, strength = choose_terms(pool, goal, 0.2, (10_000, 10_000))
+    terms, strength = choose_terms(pool, train, goal, 0.2)
     odds = pool.scores(terms)
     start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), 2000)
     kept = pool.counts(chances(odds / FINE, start))
     assert 0 < strength < 1  # all of it would come to train's half, by way of reference
     assert goal.ceilings[0] <= goal.distances(kept)[0] < 0.2
     on_the_way = rows_of([2] * 6500 + [3] * 3500)  # nearer than train already
-    assert choose_terms(on_the_way, goal, 0.5, (10_000, 10_000))[1] == 0
+    assert choose_terms(on_the_way, train, goal, 0.5)[1] == 0
 
 
 def test_as_many_stay_as_are_wanted():

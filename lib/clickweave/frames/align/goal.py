@@ -20,14 +20,12 @@ class Goal:
         reference, train: shares that cells have there.
         marginal: of each cell.
         group: of each cell; rare cells of a marginal are one group.
-        own: whether a marginal counts entities and not events.
     """
 
     reference: np.ndarray
     train: np.ndarray
     marginal: np.ndarray
     group: np.ndarray
-    own: np.ndarray
 
     @property
     def ceilings(self) -> np.ndarray:
@@ -68,12 +66,11 @@ def fit_goal(real: np.ndarray, train: np.ndarray, layout: Layout, own: Layout) -
         layout, own: cells of events and of entities.
     """
     marginal = np.r_[layout.marginal_of_cell, len(layout.marginals) + own.marginal_of_cell]
-    is_own = np.arange(len(layout.marginals) + len(own.marginals)) >= len(layout.marginals)
     group = np.where(real + train < LEAST_ROWS, len(marginal) + marginal, np.arange(len(marginal)))
     group = np.unique(group, return_inverse=True)[1]
     empty = np.zeros(0)
-    bare = Goal(empty, empty, marginal, group, is_own)
-    return Goal(bare.pooled(real), bare.pooled(train), marginal, group, is_own)
+    bare = Goal(empty, empty, marginal, group)
+    return Goal(bare.pooled(real), bare.pooled(train), marginal, group)
 
 
 def keep_start(histogram: np.ndarray, wanted: float) -> float:

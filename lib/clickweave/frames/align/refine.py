@@ -1,7 +1,7 @@
 """Refinement: of a pool of generated entities, those are kept that together look most like real ones.
 
-Each entity stays with a chance 1 / (1 + exp(-s)), drawn by hash (Poisson sampling); s is a sum of terms of the cells
-that its events and it itself are in. Terms are such that what is kept has train's shares in all cells (tilt.py), as far
+Each entity stays with a chance 1 / (1 + exp(-s)), drawn by hash (Poisson sampling); s is the mean over its events of the
+terms of their cells, and the terms of its own. Terms are such that what is kept has train's shares in all cells (tilt.py), as far
 as the pool has what that takes. `reference`, which no generator saw, tells how much of them counts: as much as brings
 marginals nearer to it, but never nearer than train is. That is the ceiling, since `reference` is real people too.
 
@@ -98,7 +98,7 @@ def fit_refinement(
     traits, own = _traits(drawn[1], layout) if whole else ([], NO_TRAITS)
     sample, ours, real = (each.with_traits(traits, own) for each in drawn)
     goal = fit_goal(real.counts(), ours.counts(), layout, own)
-    terms, strength = choose_terms(sample, goal, share, (len(ours.draws), len(ours.codes)))
+    terms, strength = choose_terms(sample, ours, goal, share)
     scores = hold(_scored(pool, layout, traits, own, terms)) if whole else _scored_rows(pool, layout, terms)
     start = keep_start(_histogram(scores), wanted)
     kept = sample.counts((sample.draws < chances(sample.scores(terms) / FINE, start)).astype(np.float64))
@@ -146,7 +146,8 @@ def _scored(pool: DataFrame, layout: Layout, traits: list[Trait], own: Layout, t
     of_event, of_entity = np.split(terms, [layout.num_cells])
     events = layout.with_sum_of_codes(pool.withColumns(layout.codes), "_sum", of_event)
     told = [each.value.alias(each.column) for each in traits]
-    entities = events.groupBy("entity_id").agg(F.sum("_sum").alias("_sum"), *told)
+    mean = F.sum("_sum") / F.count(F.lit(1))  # exact sums, so that the quotient is the same in any order
+    entities = events.groupBy("entity_id").agg(mean.alias("_sum"), *told)
     if not traits:
         return entities.select("entity_id", _fine(F.col("_sum")).alias("_score"))
     summed = own.with_sum(entities, "_own", of_entity)
@@ -172,15 +173,15 @@ def _histogram(scores: DataFrame) -> np.ndarray:
     return counts
 
 
-def choose_terms(sample: Sample, goal: Goal, share: float, num_real: tuple[int, int]) -> tuple[np.ndarray, float]:
+def choose_terms(sample: Sample, train: Sample, goal: Goal, share: float) -> tuple[np.ndarray, float]:
     """Terms in whole millionths, and the share of what was found that they are: the largest that brings marginals
     nearer to reference, but not nearer than train is; 0 where none does.
 
     Args:
+        train: train's sample.
         share: of units that stay.
-        num_real: units and events of train's sample.
     """
-    found, counts = fit_terms(sample, goal, share, num_real), sample.counts()
+    found, counts = fit_terms(sample, train, goal.group, share), sample.counts()
     for strength in _STRENGTHS if found.any() else ():
         terms = np.rint(DIGITS * strength * found).astype(np.int64)
         odds = sample.scores(terms)

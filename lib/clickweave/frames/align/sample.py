@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 from pyspark.sql import DataFrame
@@ -69,21 +70,33 @@ class Sample:
         """The logarithm of the odds of each unit, in whole steps of 1/FINE, from whole millionths by cell."""
         return np.clip(np.rint(self.sums(terms) * (FINE / DIGITS)), -MOST, MOST).astype(np.int64)
 
+    @cached_property
+    def num_events(self) -> np.ndarray:
+        """Of each unit."""
+        return np.bincount(self.unit, minlength=len(self.draws))
+
     def sums(self, values: np.ndarray) -> np.ndarray:
-        """Of what cells have, by unit: over its own cells and those of all its events."""
+        """Of what cells have, by unit: the mean over its events, and its own cells."""
         of_event = np.zeros(len(self.codes), values.dtype)
         for offset, _, cells in _marginals(self.layout, self.codes):
             of_event += values[offset + cells]
-        sums = np.bincount(self.unit, of_event, len(self.draws))
+        sums = np.bincount(self.unit, of_event, len(self.draws)) / self.num_events
         for offset, _, cells in _marginals(self.own, self.own_codes):
             sums += values[self.layout.num_cells + offset + cells]
         return sums
 
     def counts(self, weights: np.ndarray | None = None) -> np.ndarray:
         """Events by cell, then units by cell of theirs, each as often as the unit weighs."""
-        of_event = None if weights is None else weights[self.unit]
+        return self._counted(None if weights is None else weights[self.unit], weights)
+
+    def shares(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """The same where all events of a unit count as one."""
+        weights = np.ones(len(self.draws)) if weights is None else weights
+        return self._counted((weights / self.num_events)[self.unit], weights)
+
+    def _counted(self, of_event: np.ndarray | None, of_unit: np.ndarray | None) -> np.ndarray:
         parts = [np.bincount(cells, of_event, size) for _, size, cells in _marginals(self.layout, self.codes)]
-        parts += [np.bincount(cells, weights, size) for _, size, cells in _marginals(self.own, self.own_codes)]
+        parts += [np.bincount(cells, of_unit, size) for _, size, cells in _marginals(self.own, self.own_codes)]
         return np.concatenate(parts).astype(np.float64)
 
 
