@@ -1,9 +1,10 @@
 """Refinement: of a pool of generated entities, those are kept that together look most like real ones.
 
-Each entity stays with a chance 1 / (1 + exp(-s)), drawn by hash (Poisson sampling); s is the mean over its events of the
-terms of their cells, and the terms of its own. Terms are such that what is kept has train's shares in all cells (tilt.py), as far
-as the pool has what that takes. `reference`, which no generator saw, tells how much of them counts: as much as brings
-marginals nearer to it, but never nearer than train is. That is the ceiling, since `reference` is real people too.
+Each entity stays with a chance 1 / (1 + exp(-s)), drawn by hash (Poisson sampling); s is the mean over its events of
+the terms of their cells, and the terms of its own. Terms are such that what is kept has train's shares in all cells
+(tilt.py), as far as the pool has what that takes. `reference`, which no generator saw, tells how much of them counts:
+as much as brings marginals nearer to it, but never nearer than train is. That is the ceiling, since `reference` is real
+people too.
 
 Terms are found on the driver, over the codes of a hashed sample of whole entities; of all others only counts reach it.
 """
