@@ -95,8 +95,7 @@ class Layout:
 
     def with_cells(self, events: DataFrame, name: str) -> DataFrame:
         """Adds an event's cells, an array of ints. Narrow."""
-        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
-        return events.withColumns(self.codes).withColumn(name, F.array(*cells)).drop(*self.codes)
+        return events.withColumns(self.codes).withColumn(name, F.array(*self._cells())).drop(*self.codes)
 
     def with_sum(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
         """Adds the sum of what an event's cells have, of whole numbers by cell. Narrow."""
@@ -104,20 +103,19 @@ class Layout:
 
     def with_sum_of_codes(self, events: DataFrame, name: str, numbers: np.ndarray) -> DataFrame:
         """The same for events that have their codes, which they keep."""
-        known = F.col(_KNOWN)
-        cells = [cell + F.lit(offset) for offset, cell in zip(self.offsets, self._cells(), strict=True)]
-        total = reduce(Column.__add__, [F.get(known, cell) for cell in cells])
+        found = [F.get(F.col(_KNOWN), cell) for cell in self._cells()]
+        total = reduce(Column.__add__, found, F.lit(0).cast("bigint"))
         table = number_table(events.sparkSession, numbers.astype(int).tolist())
         return events.withColumn(_KNOWN, table).withColumn(name, total).drop(_KNOWN)
 
     def _cells(self) -> list[Column]:
-        """The cell in each marginal, from 0, of an event that has its codes."""
+        """The cells of an event that has its codes."""
         cells = []
-        for marginal in self.marginals:
+        for offset, marginal in zip(self.offsets, self.marginals, strict=True):
             cell = F.col(f"_code_{marginal[0]}")
             for place in marginal[1:]:
                 cell = cell * F.lit(self.dimensions[place].num_codes) + F.col(f"_code_{place}")
-            cells.append(cell)
+            cells.append(cell + F.lit(offset))
         return cells
 
 
