@@ -13,13 +13,13 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from clickweave.frames.align.cells import Layout
+from clickweave.frames.align.sample import DIGITS
 from clickweave.frames.augment.numbers import steady
 from clickweave.frames.draws import unit_draw
 
 SAMPLE_ROWS = 20_000  # a side
 LOW, HIGH = 0.1, 10.0
 _PENALTY = 10.0  # variance of a normal prior on ln w of a cell is its inverse: a cell of few rows says little
-DIGITS = 1_000_000  # terms are whole millionths, so that sums are exact
 _SALT = "align weigh"
 _SUM = "_sum"
 
