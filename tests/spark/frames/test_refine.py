@@ -158,9 +158,7 @@ def test_what_whole_histories_are_like_comes_nearer_where_their_events_look_the_
     made = {name: of_repeaters(spark, seed, name, each) for seed, (name, each) in enumerate(shares.items())}
     bands = cells.fit_bands(made["train"][0], DataFrame.cache)
     views = {name: cells.viewed(rows, log, bands, whole=True).cache() for name, (rows, _) in made.items()}
-    repeats = {
-        name: rows.agg(F.avg((F.col("_repeat") == "true").cast("int"))).first()[0] for name, rows in views.items()
-    }
+    repeats = {name: rows.agg(F.avg((F.col("_visit") != "1").cast("int"))).first()[0] for name, rows in views.items()}
     assert repeats["pool"] == pytest.approx(repeats["reference"], abs=0.07)  # no event tells
     layout = cells.fit_layout(views["train"], log, (), 16_000, seed=0)
     fitted = refine.fit_refinement(
@@ -185,7 +183,8 @@ def test_traits_are_the_same_numbers_in_both_places(sides, num):
     np.testing.assert_array_equal(found[[each.column for each in asked]].to_numpy(), here)
     assert len(here) == 3000
     kinds = {(layout.dimensions[each.place].column, each.kind) for each in asked}
-    assert {("_length", "mean"), ("_gap", "variance"), ("_repeat", "mean"), ("_hour", "distinct")} <= kinds
+    assert {("_length", "mean"), ("_gap", "variance"), ("_visit", "distinct"), ("_same", "mean")} <= kinds
+    assert {("_gap", "smallest"), ("_gap", "largest"), ("_hour", "distinct")} <= kinds
 
 
 def test_bands_hold_about_a_tenth_of_the_events_each(sides, spark):

@@ -9,7 +9,7 @@ from clickweave.frames.align.cells import Dimension, Layout
 from clickweave.frames.align.goal import FINE, MOST, chances, fit_goal, keep_start
 from clickweave.frames.align.refine import choose_terms
 from clickweave.frames.align.sample import NO_TRAITS, Sample
-from clickweave.frames.align.traits import DISTINCT, MEAN, VARIANCE, Trait, fit_traits
+from clickweave.frames.align.traits import DISTINCT, LARGEST, MEAN, SMALLEST, VARIANCE, Trait, fit_traits
 
 TWO = Layout((Dimension("a", values=("x", "y")),), ((0,),))
 
@@ -17,7 +17,8 @@ TWO = Layout((Dimension("a", values=("x", "y")),), ((0,),))
 def rows_of(codes, unit=None):
     codes = np.asarray(codes, np.int32).reshape(-1, 1)
     unit = np.arange(len(codes)) if unit is None else np.asarray(unit)
-    return Sample(TWO, codes, unit, np.linspace(0, 1, unit.max() + 1, endpoint=False))
+    draws = np.random.default_rng(0).permutation(np.linspace(0, 1, unit.max() + 1, endpoint=False))
+    return Sample(TWO, codes, unit, draws)
 
 
 def chances_of(pool, train, share):
@@ -59,14 +60,15 @@ def test_a_pool_with_the_shares_of_train_is_left_alone():
     assert not terms_of(pool, pool, 0.4).any()
 
 
-def test_as_much_of_the_terms_counts_as_keeps_things_no_nearer_to_reference_than_train():
+def test_as_much_of_the_terms_counts_as_keeps_things_no_nearer_to_reference_than_train(monkeypatch):
+    monkeypatch.setattr(tilt, "MAX_TERM", 0.5)  # all of it brings odds of 4 to 4 / e, where reference is
     pool, real, train = (rows_of([2] * x + [3] * (10_000 - x)) for x in (8000, 6000, 5000))
     goal = fit_goal(real.counts(), train.counts(), TWO, NO_TRAITS)
     terms, strength = choose_terms(pool, train, goal, 0.2)
     odds = pool.scores(terms)
     start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), 2000)
-    kept = pool.counts(chances(odds / FINE, start))
-    assert 0 < strength < 1  # all of it would come to train's half, by way of reference
+    kept = pool.counts(pool.kept(chances(odds / FINE, start)))
+    assert 0.3 <= strength <= 0.6
     assert goal.ceilings[0] <= goal.distances(kept)[0] < 0.2
     on_the_way = rows_of([2] * 6500 + [3] * 3500)  # nearer than train already
     assert choose_terms(on_the_way, train, goal, 0.5)[1] == 0
@@ -85,6 +87,12 @@ def test_traits_by_hand():
     assert Trait(0, MEAN).of_codes(codes, unit, 2) == pytest.approx([3, 3])
     assert Trait(0, VARIANCE).of_codes(codes, unit, 2) == pytest.approx([2, 0])
     assert Trait(0, DISTINCT).of_codes(codes, unit, 2) == pytest.approx([2 / 3, 1 / 2])
+
+
+def test_ends_leave_nulls_aside():
+    codes, unit = np.array([[0], [2], [5], [0], [3], [3]]), np.array([0, 0, 0, 1, 2, 2])
+    assert Trait(0, SMALLEST).of_codes(codes, unit, 3).tolist() == [2, 0, 3]
+    assert Trait(0, LARGEST).of_codes(codes, unit, 3).tolist() == [5, 0, 3]
 
 
 def test_a_frequent_value_of_a_trait_stands_for_itself_and_a_single_one_says_nothing():

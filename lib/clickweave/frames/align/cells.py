@@ -24,8 +24,8 @@ MAX_ATTRIBUTES = 3  # of items, and of users, that are compared
 MAX_CELLS = 20_000
 MAX_PAIRS = 40
 MOST_BROADCAST = 1_000_000  # items: some 50 MB on each executor
-VIEWS = BAND, HOUR, WEEKDAY, REPEAT, GAP, LENGTH, BEFORE = (
-    "_band", "_hour", "_weekday", "_repeat", "_gap", "_length", "_before"
+VIEWS = BAND, HOUR, WEEKDAY, VISIT, SAME, GAP, LENGTH, BEFORE = (
+    "_band", "_hour", "_weekday", "_visit", "_same", "_gap", "_length", "_before"
 )  # fmt: skip
 _KNOWN = "_known"
 
@@ -145,8 +145,8 @@ def fit_bands(train: DataFrame, hold: Callable[[DataFrame], DataFrame]) -> DataF
 
 def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, whole: bool) -> DataFrame:
     """Events with what is compared beside their columns: hour, weekday, the item's band, and of whole histories the
-    item's attribute before, whether the item comes again, the gap and the length. One join by item, one shuffle by
-    entity.
+    item's attribute before, how often the item has come so far, whether it came just before, the gap and the length.
+    One join by item, one shuffle by entity.
 
     Args:
         events: with attributes joined (`catalogue.join_attributes`).
@@ -166,7 +166,8 @@ def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, who
     time = F.unix_micros("event_time")
     added = {GAP: (time - F.lag(time).over(ordered)) / F.lit(1e6), LENGTH: F.count(F.lit(1)).over(entity)}
     if bands is not None:
-        added[REPEAT] = (F.row_number().over(again) > 1).cast("string")
+        added[VISIT] = F.least(F.row_number().over(again), F.lit(NUM_VALUES)).cast("string")
+        added[SAME] = (F.col("item_id") == F.lag("item_id").over(ordered)).cast("string")
         added[BEFORE] = F.lag(_kind_of_item(log)).over(ordered).cast("string")
     return events.withColumns(added)
 
@@ -207,7 +208,7 @@ def fit_layout(train: DataFrame, log: SchemaConfig, names: Sequence[str], num_ro
 def _columns(train: DataFrame, log: SchemaConfig, names: Sequence[str]) -> tuple[list[str], list[str]]:
     """Columns that are compared as numbers, and as values."""
     numbers = [name for name in ("propensity",) if name in names] + [n for n in (GAP, LENGTH) if n in train.columns]
-    values = ["label"] + [n for n in (HOUR, WEEKDAY, BAND, REPEAT, BEFORE) if n in train.columns]
+    values = ["label"] + [n for n in (HOUR, WEEKDAY, BAND, VISIT, SAME, BEFORE) if n in train.columns]
     values += ["position"] if log.position is not None else []
     specs: dict[str, FeatureSpec] = {feature_column(name): spec for name, spec in log.event_features.items()}
     specs = {name: spec for name, spec in specs.items() if name in names}
@@ -221,7 +222,7 @@ def _columns(train: DataFrame, log: SchemaConfig, names: Sequence[str]) -> tuple
 
 def _marginals(dimensions: Sequence[Dimension], places: list[int], kind: str) -> tuple[tuple[int, ...], ...]:
     """One-way marginals, pairs of neighbours, and as many other pairs as there is room for, the smallest first."""
-    of_sequence = (REPEAT, GAP, LENGTH, BEFORE)
+    of_sequence = (VISIT, SAME, GAP, LENGTH, BEFORE)
     singles = [(place,) for place in places]
     by_name = {dimensions[place].column: place for place in places}
     first = [(by_name[BEFORE], by_name[kind])] if BEFORE in by_name and kind in by_name else []

@@ -102,7 +102,7 @@ def fit_refinement(
     terms, strength = choose_terms(sample, ours, goal, share)
     scores = hold(_scored(pool, layout, traits, own, terms)) if whole else _scored_rows(pool, layout, terms)
     start = keep_start(_histogram(scores), wanted)
-    kept = sample.counts((sample.draws < chances(sample.scores(terms) / FINE, start)).astype(np.float64))
+    kept = sample.counts(sample.kept(chances(sample.scores(terms) / FINE, start)))
     apart = [goal.distances(sample.counts()), goal.distances(kept), goal.ceilings]
     before, after, ceiling = (round(float(each.mean()), 9) for each in apart)
     cells = tuple(int(term) for term in terms)
@@ -175,8 +175,9 @@ def _histogram(scores: DataFrame) -> np.ndarray:
 
 
 def choose_terms(sample: Sample, train: Sample, goal: Goal, share: float) -> tuple[np.ndarray, float]:
-    """Terms in whole millionths, and the share of what was found that they are: the largest that brings marginals
-    nearer to reference, but not nearer than train is; 0 where none does.
+    """Terms in whole millionths, and the share of what was found that they are: the largest with which marginals are
+    expected nearer to reference, but those of what is drawn are not nearer than train is; 0 where there is none.
+    Expected shares lack the noise of a draw, which train's have.
 
     Args:
         train: train's sample.
@@ -187,7 +188,9 @@ def choose_terms(sample: Sample, train: Sample, goal: Goal, share: float) -> tup
         terms = np.rint(DIGITS * strength * found).astype(np.int64)
         odds = sample.scores(terms)
         start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), share * len(odds))
-        kept = sample.counts(chances(odds / FINE, start))
-        if goal.excess(kept) < goal.excess(counts) - 1e-9 and not goal.is_too_near(kept, counts):
+        stay = chances(odds / FINE, start)
+        if goal.excess(sample.counts(stay)) >= goal.excess(counts) - 1e-9:
+            continue
+        if not goal.is_too_near(sample.counts(sample.kept(stay)), counts):
             return terms, strength
     return np.zeros(len(found), np.int64), 0.0

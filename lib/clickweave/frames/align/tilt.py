@@ -21,8 +21,8 @@ from clickweave.frames.align.goal import chances
 from clickweave.frames.align.sample import Sample
 
 MAX_STEPS = 60
-MAX_TERM = 1.0  # a cell multiplies the odds of its units by e at most
-_PENALTY = 10.0  # variance of a normal prior on a term is its inverse: a cell of few units says little
+MAX_TERM = 3.0  # a cell multiplies the odds of its units by e^3 at most
+_PENALTY = 3.0  # variance of a normal prior on a term is its inverse: a cell of few units says little
 
 
 def fit_terms(sample: Sample, train: Sample, group: np.ndarray, share: float) -> np.ndarray:
