@@ -1,7 +1,9 @@
 """The command line as tests call it, and one finished run that many tests look at."""
 
 import contextlib
+import fcntl
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -16,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toys
 
 # What tests give Spark to do is small: compiling it well would take longer than it lasts, in each JVM that is started.
-os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
+# Without the last option there would be 48 MB for compiled code, which many tests in one JVM fill again and again.
+os.environ.setdefault("SPARK_SUBMIT_OPTS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC -XX:ReservedCodeCacheSize=256m")
 
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
@@ -88,13 +91,24 @@ def no_spark(monkeypatch):
 
 @pytest.fixture(scope="session")
 def movielens(tmp_path_factory):
-    """A MovieLens-shaped log taken to a published version by spark-submit of jobs/pipeline.py."""
-    folder = tmp_path_factory.mktemp("movielens")
-    recipe = toys.write_recipe(folder, toys.movielens(folder))
-    place = folder / "workspace"
-    done = spawn("spark-submit", "--master", "local[2]", ROOT / "jobs/pipeline.py", recipe, "--workspace", place)
-    assert done.code == 0, done.err
-    return toys.Run(recipe, place, done.out, done.err)
+    """A MovieLens-shaped log taken to a published version by spark-submit of jobs/pipeline.py; the first process that
+    needs it makes it, others wait.
+    """
+    root = tmp_path_factory.getbasetemp()
+    folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "movielens"
+    folder.mkdir(exist_ok=True)
+    recipe, place, told = folder / "recipe.yaml", folder / "workspace", folder / "told.json"
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not told.exists():
+            shutil.rmtree(place, ignore_errors=True)
+            toys.write_recipe(folder, toys.movielens(folder))
+            done = spawn(
+                "spark-submit", "--master", "local[2]", ROOT / "jobs/pipeline.py", recipe, "--workspace", place
+            )
+            assert done.code == 0, done.err
+            told.write_text(json.dumps([done.out, done.err]))
+    return toys.Run(recipe, place, *json.loads(told.read_text()))
 
 
 @pytest.fixture
