@@ -37,8 +37,8 @@ class Refinement:
         terms: of each cell, of events and then of entities, in whole millionths of ln of the odds to stay.
         start: added to ln of the odds.
         unit: column of what is kept as a whole.
-        before, after, ceiling: mean total variation distance to reference over the marginals: of the pool, of what is
-            kept, and of train.
+        before, after, ceiling: mean total variation distance to reference over the marginals: of as many that all have
+            the same chance, of what is kept, and of train.
         strength: of the terms that were found, the share that counts.
         scores: entity_id and `_score` of each history of the pool; None where rows are kept one by one, or all alike.
     """
@@ -102,8 +102,8 @@ def fit_refinement(
     terms, strength = choose_terms(sample, ours, goal, share)
     scores = hold(_scored(pool, layout, traits, own, terms)) if whole else _scored_rows(pool, layout, terms)
     start = keep_start(_histogram(scores), wanted)
-    kept = sample.counts(sample.kept(chances(sample.scores(terms) / FINE, start)))
-    apart = [goal.distances(sample.counts()), goal.distances(kept), goal.ceilings]
+    kept = share, chances(sample.scores(terms) / FINE, start)
+    apart = [*(goal.distances(sample.counts(sample.kept(each))) for each in kept), goal.ceilings]
     before, after, ceiling = (round(float(each.mean()), 9) for each in apart)
     cells = tuple(int(term) for term in terms)
     told = before, after, ceiling, strength

@@ -70,7 +70,7 @@ class Sample:
         """The logarithm of the odds of each unit, in whole steps of 1/FINE, from whole millionths by cell."""
         return np.clip(np.rint(self.sums(terms) * (FINE / DIGITS)), -MOST, MOST).astype(np.int64)
 
-    def kept(self, stay: np.ndarray) -> np.ndarray:
+    def kept(self, stay: np.ndarray | float) -> np.ndarray:
         """1.0 for each unit that is drawn, by its chance of staying."""
         return (self.draws < stay).astype(np.float64)
 
