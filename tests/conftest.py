@@ -92,7 +92,7 @@ def no_spark(monkeypatch):
 @pytest.fixture(scope="session")
 def movielens(tmp_path_factory):
     """A MovieLens-shaped log taken to a published version by spark-submit of jobs/pipeline.py; the first process that
-    needs it makes it, others wait.
+    needs it makes it, others wait. All look at one workspace, so what changes it belongs into `copied`.
     """
     root = tmp_path_factory.getbasetemp()
     folder = (root.parent if "PYTEST_XDIST_WORKER" in os.environ else root) / "movielens"

@@ -97,7 +97,7 @@ def _refined(steps: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     if "refinement" in steps:
         step = steps["refinement"]
         gained = step["before"] - step["after"]
-        good = f"After lies between the real figure, train's own, and before, a plain draw's; gained {gained:.4f}."
+        good = f"After lies between the real figure (train's own) and before (a plain draw); gained {gained:.4f}."
         yield _row("refinement", "distance from reference", "distance", *_both(step), step["ceiling"], good=good)
 
 

@@ -189,16 +189,16 @@ def test_traits_are_the_same_numbers_in_both_places(sides, num):
 
 def test_what_is_seen_of_an_event_by_hand(spark):
     log = SchemaConfig.model_validate({"user": "u", "item": "i", "event_time": {"column": "t"}})
-    items = ["a", "a", "b", "a", None, "a"] + ["b"] * 2
-    table = [(n, "one" if n < 6 else "two", item, 1_700_000_000 + 60 * n * n, n) for n, item in enumerate(items)]
+    items = ["a", "a", "b", "a", None, "a", None] + ["b"] * 2
+    table = [(n, "one" if n < 7 else "two", item, 1_700_000_000 + 60 * n * n, n) for n, item in enumerate(items)]
     rows = spark.createDataFrame(table, "row_id long, entity_id string, item_id string, second long, label int")
     rows = rows.withColumn("event_time", F.timestamp_seconds("second"))
     bands = cells.fit_bands(rows, DataFrame.cache)
     found = cells.viewed(rows.repartition(3), log, bands, whole=True).toPandas().sort_values("row_id")
-    assert found["_visit"].tolist() == ["1", "2", "1", "3", "1", "4", "1", "2"]
-    assert found["_same"].tolist() == [None, "true", "false", "false", None, None, None, "true"]
-    assert found["_length"].tolist() == [6] * 6 + [2] * 2
-    assert found["_gap"].dropna().tolist() == [60, 180, 300, 420, 540, 780]
+    assert found["_visit"].tolist() == ["1", "2", "1", "3", None, "4", None, "1", "2"]
+    assert found["_same"].tolist() == [None, "true", "false", "false", None, None, None, None, "true"]
+    assert found["_length"].tolist() == [7] * 7 + [2] * 2
+    assert found["_gap"].dropna().tolist() == [60, 180, 300, 420, 540, 660, 900]
     often = rows.where("row_id = 0").crossJoin(spark.range(25)).withColumn("row_id", F.col("id"))
     visits = cells.viewed(often, log, bands, whole=True).select("_visit").toPandas()["_visit"].value_counts()
     assert visits["18"] == 8  # 18 and more

@@ -166,7 +166,8 @@ def viewed(events: DataFrame, log: SchemaConfig, bands: DataFrame | None, *, who
     time = F.unix_micros("event_time")
     added = {GAP: (time - F.lag(time).over(ordered)) / F.lit(1e6), LENGTH: F.count(F.lit(1)).over(entity)}
     if bands is not None:
-        added[VISIT] = F.least(F.row_number().over(again), F.lit(NUM_VALUES)).cast("string")
+        visit = F.least(F.row_number().over(again), F.lit(NUM_VALUES)).cast("string")
+        added[VISIT] = F.when(F.col("item_id").isNotNull(), visit)
         added[SAME] = (F.col("item_id") == F.lag("item_id").over(ordered)).cast("string")
         added[BEFORE] = F.lag(_kind_of_item(log)).over(ordered).cast("string")
     return events.withColumns(added)
@@ -199,6 +200,9 @@ def fit_layout(train: DataFrame, log: SchemaConfig, names: Sequence[str], num_ro
         edges = np.quantile(known, np.arange(1, NUM_BINS) / NUM_BINS) if len(known) else np.zeros(0)
         dimensions.append(Dimension(name, edges=tuple(float(edge) for edge in np.unique(edges))))
     for name in values:
+        if name == VISIT:  # in their own order, so that means of codes say how often items come
+            dimensions.append(Dimension(VISIT, values=tuple(str(number) for number in range(1, NUM_VALUES + 1))))
+            continue
         counts = sorted(table[name].dropna().value_counts().items(), key=lambda pair: (-int(pair[1]), str(pair[0])))
         dimensions.append(Dimension(name, values=tuple(str(value) for value, _ in counts[:NUM_VALUES])))
     places = [place for place, each in enumerate(dimensions) if each.num_codes > 2]  # others say nothing

@@ -1,5 +1,6 @@
 """What refinement aims at, and how far counts of cells are from it: numpy alone, over O(cells) numbers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,13 +46,13 @@ class Goal:
         """How far marginals lie beyond their ceilings, on average."""
         return float(np.maximum(self.distances(counts) - self.ceilings, 0).mean())
 
-    def is_too_near(self, counts: np.ndarray, before: np.ndarray) -> bool:
-        """Whether marginals have together come nearer to reference than those of train are.
+    def is_too_near(self, counts: np.ndarray, bounds: Sequence[np.ndarray]) -> bool:
+        """Whether marginals are together nearer to reference than each of the bounds.
 
         Args:
-            before: counts of the pool, which may lie nearer than train by chance.
+            bounds: counts of as many units, since fewer lie farther by chance.
         """
-        nearest = min(self.ceilings.mean(), self.distances(before).mean())
+        nearest = min(self.distances(each).mean() for each in bounds)
         return bool(self.distances(counts).mean() < nearest - 1e-9)
 
     def _apart(self, shares: np.ndarray) -> np.ndarray:
