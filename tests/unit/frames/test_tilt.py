@@ -105,30 +105,11 @@ def test_a_frequent_value_of_a_trait_stands_for_itself_and_a_single_one_says_not
     assert own.marginals == ((0,),)
 
 
-def test_what_is_drawn_is_held_against_as_many_of_train():
-    """A part of a pool like train lies farther from reference than all of train, by chance; it may not be bent until
-    it lies as near.
-    """
-    rng = np.random.default_rng(2)
-    layout = Layout((Dimension("a", values=tuple(map(str, range(18)))),), ((0,),))
-    sides = [Sample(layout, rng.integers(2, 20, (n, 1)), np.arange(n), rng.random(n)) for n in (3000, 3000, 30_000)]
-    pool, train, real = sides
-    goal = fit_goal(real.counts(), train.counts(), layout, NO_TRAITS)
-    assert goal.distances(train.plain(1000)).mean() > 1.3 * goal.ceilings.mean()
-    terms, _ = choose_terms(pool, train, goal, 1 / 3)
-    start = keep_start(np.bincount(pool.scores(terms) + MOST, minlength=2 * MOST + 1), 1000)
-    kept = pool.counts(pool.kept(chances(pool.scores(terms) / FINE, start)))
-    nearest = min(goal.distances(each.plain(1000)).mean() for each in (train, pool))
-    assert goal.distances(kept).mean() >= nearest - 1e-3
-    assert pool.plain(1000).sum() == pytest.approx(1000, abs=100)
-    assert train.plain(5000).sum() == 3000
-
-
 def test_too_near_means_nearer_than_train_and_than_the_pool_was():
     real, train = rows_of([2] * 50 + [3] * 50).counts(), rows_of([2] * 60 + [3] * 40).counts()
     goal = fit_goal(real, train, TWO, NO_TRAITS)
     pool, near, nearer = (rows_of([2] * x + [3] * (100 - x)).counts() for x in (70, 61, 55))
     assert goal.excess(pool) == pytest.approx(0.1)
-    assert not goal.is_too_near(near, (train, pool))
-    assert goal.is_too_near(nearer, (train, pool))
-    assert not goal.is_too_near(nearer, (train, nearer))
+    assert not goal.is_too_near(near, pool)
+    assert goal.is_too_near(nearer, pool)
+    assert not goal.is_too_near(nearer, nearer)

@@ -1,6 +1,5 @@
 """What refinement aims at, and how far counts of cells are from it: numpy alone, over O(cells) numbers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,13 +45,13 @@ class Goal:
         """How far marginals lie beyond their ceilings, on average."""
         return float(np.maximum(self.distances(counts) - self.ceilings, 0).mean())
 
-    def is_too_near(self, counts: np.ndarray, bounds: Sequence[np.ndarray]) -> bool:
-        """Whether marginals are together nearer to reference than each of the bounds.
+    def is_too_near(self, counts: np.ndarray, before: np.ndarray) -> bool:
+        """Whether marginals have together come nearer to reference than those of train are.
 
         Args:
-            bounds: counts of as many units, since fewer lie farther by chance.
+            before: counts of as many of the pool, which may lie nearer than train by chance.
         """
-        nearest = min(self.distances(each).mean() for each in bounds)
+        nearest = min(self.ceilings.mean(), self.distances(before).mean())
         return bool(self.distances(counts).mean() < nearest - 1e-9)
 
     def _apart(self, shares: np.ndarray) -> np.ndarray:

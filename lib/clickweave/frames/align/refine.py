@@ -38,7 +38,7 @@ class Refinement:
         start: added to ln of the odds.
         unit: column of what is kept as a whole.
         before, after, ceiling: mean total variation distance to reference over the marginals: of a plain draw of as
-            many, of what is kept, and of train (as many of it, where it has more).
+            many, of what is kept, and of train.
         strength: of the terms that were found, the share that counts.
         scores: entity_id and `_score` of each history of the pool; None where rows are kept one by one, or all alike.
     """
@@ -102,9 +102,9 @@ def fit_refinement(
     terms, strength = choose_terms(sample, ours, goal, share)
     scores = hold(_scored(pool, layout, traits, own, terms)) if whole else _scored_rows(pool, layout, terms)
     start = keep_start(_histogram(scores), wanted)
-    num, kept = share * len(sample.draws), sample.kept(chances(sample.scores(terms) / FINE, start))
-    apart = sample.plain(num), sample.counts(kept), ours.plain(num)
-    before, after, ceiling = (round(float(goal.distances(each).mean()), 9) for each in apart)
+    kept = share, chances(sample.scores(terms) / FINE, start)
+    apart = [*(goal.distances(sample.counts(sample.kept(each))) for each in kept), goal.ceilings]
+    before, after, ceiling = (round(float(each.mean()), 9) for each in apart)
     cells = tuple(int(term) for term in terms)
     told = before, after, ceiling, strength
     return Refinement(layout, tuple(traits), own, cells, start, unit, *told, scores if whole else None)
@@ -176,22 +176,22 @@ def _histogram(scores: DataFrame) -> np.ndarray:
 
 def choose_terms(sample: Sample, train: Sample, goal: Goal, share: float) -> tuple[np.ndarray, float]:
     """Terms in whole millionths, and the share of what was found that they are: the largest with which expected
-    marginals are nearer to reference than the pool's, while those of a draw are not nearer than those of as many of
-    train; 0 if there is none.
+    marginals are nearer to reference than the pool's, while those of a draw are not nearer than train's; 0 if there is
+    none. All lie on the way to train's own shares, so that the noise of a draw lets none go beyond these.
 
     Args:
         train: train's sample.
         share: of units that stay.
     """
-    found, counts, num = fit_terms(sample, train, goal.group, share), sample.counts(), share * len(sample.draws)
-    bounds = train.plain(num), sample.plain(num)  # the pool may lie nearer than train by chance
+    found, counts = fit_terms(sample, train, goal.group, share), sample.counts()
+    plain = sample.counts(sample.kept(share))
     for strength in _STRENGTHS if found.any() else ():
         terms = np.rint(DIGITS * strength * found).astype(np.int64)
         odds = sample.scores(terms)
-        start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), num)
+        start = keep_start(np.bincount(odds + MOST, minlength=2 * MOST + 1), share * len(odds))
         stay = chances(odds / FINE, start)
         if goal.excess(sample.counts(stay)) >= goal.excess(counts) - 1e-9:
             continue
-        if not goal.is_too_near(sample.counts(sample.kept(stay)), bounds):
+        if not goal.is_too_near(sample.counts(sample.kept(stay)), plain):
             return terms, strength
     return np.zeros(len(found), np.int64), 0.0

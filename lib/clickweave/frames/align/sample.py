@@ -74,10 +74,6 @@ class Sample:
         """1.0 for each unit that a draw keeps, else 0.0; `stay` is one chance or one of each."""
         return (self.draws < stay).astype(np.float64)
 
-    def plain(self, num: float) -> np.ndarray:
-        """Counts of about so many units, drawn at even chances; of all, where there are not as many."""
-        return self.counts(self.kept(num / max(len(self.draws), 1)))
-
     @cached_property
     def num_events(self) -> np.ndarray:
         """Of each unit."""
